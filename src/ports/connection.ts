@@ -1,0 +1,48 @@
+/**
+ * The socket port: one client connection and the listener that brings them. The WebSocket adapter and the in-memory
+ * one (`sluice/testing`) are the same to a session.
+ */
+
+export interface ConnectionEvents {
+  /** A whole text frame. */
+  text(text: string): void;
+  /** A whole binary frame. The buffer is the receiver's to keep. */
+  binary(bytes: Uint8Array): void;
+  pong(): void;
+  /** Sent bytes left the process; `bufferedBytes` has gone down. */
+  drained(): void;
+  /** Once, last: the connection is gone. */
+  closed(code: number, reason: string): void;
+}
+
+export interface Connection {
+  /** Address of the other side, for people. */
+  readonly remote: string;
+  /** Bytes sent that have not left the process. */
+  readonly bufferedBytes: number;
+  /** Set once, by the session, before any event. */
+  events: ConnectionEvents;
+  /** All sends of one turn leave as one write. No-op after the close began. */
+  sendText(text: string): void;
+  /** Sends `parts`, one behind another, as one binary frame; they must not change afterwards. */
+  sendBinary(parts: readonly Uint8Array[]): void;
+  ping(): void;
+  /** Stops reading from the socket; frames that were read already may still arrive. */
+  pause(): void;
+  resume(): void;
+  /** Begins the closing handshake behind everything sent. `reason` is cut to 123 bytes of UTF-8. */
+  close(code: number, reason: string): void;
+  /** Ends the connection at once. */
+  terminate(): void;
+}
+
+export interface Listener {
+  /** `host:port` as bound. */
+  readonly address: string;
+  readonly port: number;
+  /** From now on an upgrade is answered 503 with Retry-After (seconds), until `accept` again. */
+  refuse(retryAfterSeconds: number): void;
+  accept(): void;
+  /** Stops listening and ends what is left of upgrades and plain HTTP; resolves when the port is free. */
+  close(): Promise<void>;
+}
