@@ -20,7 +20,10 @@ export interface NumberSetting extends SettingText {
 }
 export interface TextSetting extends SettingText {
   readonly kind: 'text';
+  /** Where the default is not empty, an empty text is refused. */
   readonly default: string;
+  /** Never shown in a message, a log or a status. */
+  readonly secret?: true;
 }
 export interface ListSetting extends SettingText {
   readonly kind: 'list';
@@ -75,18 +78,20 @@ export const settings = {
   data: {
     kind: 'text',
     default: './data',
-    text: 'Data directory.',
+    text: 'Data directory; a relative path counts from the working directory.',
     reason: 'Beside where it was started, so that a trial leaves nothing elsewhere.',
   },
   token: {
     kind: 'text',
     default: '',
+    secret: true,
     text: 'Token that clients must give in `hello`; empty for none.',
     reason: 'Loopback needs none.',
   },
   adminToken: {
     kind: 'text',
     default: '',
+    secret: true,
     text: 'Bearer token of the admin endpoint; needed when it is bound beyond loopback.',
     reason: 'Loopback needs none.',
   },
@@ -328,7 +333,7 @@ function schemaOf(setting: Setting): z.ZodType {
     case 'number':
       return z.number().int().min(setting.min).max(setting.max).default(setting.default);
     case 'text':
-      return z.string().default(setting.default);
+      return (setting.default === '' ? z.string() : z.string().min(1)).default(setting.default);
     case 'list':
       return z.array(z.string()).default([...setting.default]);
     case 'switch':

@@ -69,14 +69,19 @@ export function encodeBatch(records: readonly RecordInput[]): Uint8Array<ArrayBu
   return bytes;
 }
 
-function writeRecord(bytes: Uint8Array, view: DataView, start: number, record: RecordInput): number {
-  const { key, headers, value } = record;
+/** Throws RangeError when the key or the headers of a record are over their limit. */
+export function checkRecord({ key, headers }: RecordInput): void {
   if (key !== null && key.length > KEY_BYTES_MAX) {
     throw new RangeError(`a key has at most ${KEY_BYTES_MAX} bytes; got ${key.length}`);
   }
   if (headers !== null && headers.length > HEADERS_BYTES_MAX) {
     throw new RangeError(`headers have at most ${HEADERS_BYTES_MAX} bytes; got ${headers.length}`);
   }
+}
+
+function writeRecord(bytes: Uint8Array, view: DataView, start: number, record: RecordInput): number {
+  checkRecord(record);
+  const { key, headers, value } = record;
   let attributes = encodings.indexOf(record.encoding);
   if (key !== null) attributes |= HAS_KEY;
   if (headers !== null) attributes |= HAS_HEADERS;

@@ -2,6 +2,9 @@
  * The socket port: one client connection and the listener that brings them. The WebSocket adapter and the in-memory
  * one (`sluice/testing`) are the same to a session.
  */
+import type { Config } from '../config.ts';
+import type { Clock } from './clock.ts';
+import type { Logger } from './logger.ts';
 
 export interface ConnectionEvents {
   /** A whole text frame. */
@@ -46,3 +49,28 @@ export interface Listener {
   /** Stops listening and ends what is left of upgrades and plain HTTP; resolves when the port is free. */
   close(): Promise<void>;
 }
+
+/** What a client said before it became a connection. */
+export interface ConnectionRequest {
+  /** Of the page, where the client is a browser. */
+  readonly origin: string | undefined;
+  readonly userAgent: string | undefined;
+  /** As chosen from the client's offers; undefined when it offered none. */
+  readonly subprotocol: string | undefined;
+}
+
+export interface ListenOptions {
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  /** Where clients connect; `/v1` by default. */
+  readonly path?: string;
+  readonly config: Pick<Config, 'frameBytes' | 'origins' | 'connectionsMax' | 'helloTimeoutMs'>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Called with every new connection; sets its `events` before it returns. */
+  readonly onConnection: (connection: Connection, request: ConnectionRequest) => void;
+}
+
+/** Begins to listen. Rejects with LISTEN_FAILED, which says what is wrong and which flag changes it. */
+export type Listen = (options: ListenOptions) => Promise<Listener>;
