@@ -1,0 +1,83 @@
+/**
+ * The data lock on `level`: opening a store takes a lock of the kernel on a file in it, which ends with the process that
+ * holds it, however that dies, and is refused to a second opener in the same process too. A file `LOCK` beside it says
+ * who holds it, for people; it is not the lock.
+ */
+import { join } from 'node:path';
+import { Level } from 'level';
+import { BrokerError, messageOf } from '../errors.ts';
+import type { AcquireDataLock, LockHolder } from './data-lock.ts';
+import type { Disk } from './disk.ts';
+import { tableFault } from './level-table-check.ts';
+
+export function levelLock(disk: Disk): AcquireDataLock {
+  return async (path, holder) => {
+    const named = join(path, 'LOCK');
+    const store = await openStore(join(path, 'lock'), () => holderOf(disk, named), disk);
+    await disk.replaceSmallFile(named, Buffer.from(`${JSON.stringify(holder)}\n`));
+    let releasing: Promise<void> | null = null;
+    const release = async (): Promise<void> => {
+      await disk.remove(named);
+      await store.close();
+    };
+    return {
+      release: () => {
+        releasing ??= release();
+        return releasing;
+      },
+    };
+  };
+}
+
+async function openStore(path: string, holder: () => Promise<string>, disk: Disk): Promise<Level> {
+  // A damaged table file would end the process instead of failing the open.
+  const fault = await tableFault(path);
+  if (fault !== null) return remake(path, holder, disk, new Error(fault));
+  const store = new Level(path);
+  try {
+    await store.open();
+    return store;
+  } catch (error) {
+    await store.close();
+    if (isLocked(error))
+      throw new BrokerError('DATA_DIR_LOCKED', `${path.slice(0, -'/lock'.length)} is held by ${await holder()}`, {
+        cause: error,
+      });
+    return remake(path, holder, disk, error);
+  }
+}
+
+/** The store holds nothing: a damaged one is made anew. Making it takes the lock as well, so a holder is still safe. */
+async function remake(path: string, holder: () => Promise<string>, disk: Disk, cause: unknown): Promise<Level> {
+  await disk.removeTree(path);
+  const store = new Level(path);
+  try {
+    await store.open();
+    return store;
+  } catch (error) {
+    await store.close();
+    if (isLocked(error))
+      throw new BrokerError('DATA_DIR_LOCKED', `${path} is held by ${await holder()}`, { cause: error });
+    throw new BrokerError('DATA_DIR_INVALID', `the data directory cannot be locked: ${messageOf(cause)}`, {
+      cause: error,
+    });
+  }
+}
+
+function isLocked(error: unknown): boolean {
+  for (let at: unknown = error; at instanceof Error; at = at.cause) {
+    if ((at as NodeJS.ErrnoException).code === 'LEVEL_LOCKED') return true;
+  }
+  return false;
+}
+
+async function holderOf(disk: Disk, named: string): Promise<string> {
+  try {
+    const text = Buffer.from((await disk.readSmallFile(named)) ?? []).toString();
+    const { pid, host, since } = JSON.parse(text) as LockHolder;
+    return `process ${pid} on ${host} since ${new Date(since).toISOString()}`;
+  } catch {
+    // The name is written behind the lock; in between there is a holder without one.
+    return 'another process, which has not said its name yet';
+  }
+}
