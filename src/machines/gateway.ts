@@ -1,0 +1,158 @@
+/**
+ * The chart of the WebSocket endpoint: it listens, turns the new away while the broker drains, and closes what is open
+ * at an even pace.
+ *
+ * Invariants
+ *   G1  New connections are served in `accepting` and `announcing` alone.
+ *   G2  `child.released` is reported only behind the close of every session and of the listener.
+ *   G3  Every non-final state handles `shutdown.close`; one that comes while the port is being bound is acted on then.
+ */
+import { type AnyActorRef, assign, fromPromise, setup } from 'xstate';
+import type { EndpointEvent, EndpointInput } from './endpoint.ts';
+import type { ChildReport } from './report.ts';
+
+export interface GatewayContext {
+  readonly parent: AnyActorRef;
+  /** The last word of the supervisor. */
+  readonly told: EndpointEvent | null;
+}
+
+const step = fromPromise<void, { readonly told: EndpointEvent | null }>(async () => {});
+
+export const gatewayMachine = setup({
+  types: {} as { context: GatewayContext; events: EndpointEvent; input: EndpointInput; tags: 'accepting' },
+  actors: {
+    bind: step,
+    /** Resolves when no consumer is expected to commit any more. */
+    commitsSettled: step,
+    /** Closes every session at an even pace, then the listener. */
+    close: step,
+  },
+  actions: {
+    report: ({ context }, report: ChildReport) => context.parent.send(report),
+    note: assign((_, params: { readonly told: EndpointEvent }) => ({ told: params.told })),
+    announce: (_, _params: { readonly told: EndpointEvent }) => {},
+    refuse: (_, _params: { readonly told: EndpointEvent }) => {},
+    accept: () => {},
+  },
+  guards: {
+    closeAsked: ({ context }) => context.told?.type === 'shutdown.close',
+    drainAsked: ({ context }) => context.told?.type === 'shutdown.drain',
+  },
+}).createMachine({
+  id: 'gateway',
+  initial: 'binding',
+  context: ({ input }) => ({ parent: input.parent, told: null }),
+  on: {
+    'shutdown.*': { actions: { type: 'note', params: ({ event }) => ({ told: event }) } },
+    'shutdown.close': { target: '.closing', actions: { type: 'note', params: ({ event }) => ({ told: event }) } },
+  },
+  states: {
+    binding: {
+      invoke: {
+        src: 'bind',
+        input: ({ context }) => context,
+        onDone: [
+          { guard: 'closeAsked', target: 'closing' },
+          { guard: 'drainAsked', target: 'draining' },
+          { target: 'accepting' },
+        ],
+        onError: {
+          target: 'failed',
+          actions: {
+            type: 'report',
+            params: ({ event }) => ({
+              type: 'child.failed',
+              id: 'gateway',
+              during: 'bind',
+              detail: textOf(event.error),
+            }),
+          },
+        },
+      },
+      // Never left half bound: noted, and acted on when the port is.
+      on: { 'shutdown.close': { actions: { type: 'note', params: ({ event }) => ({ told: event }) } } },
+    },
+    accepting: {
+      tags: ['accepting'],
+      entry: ['accept', { type: 'report', params: { type: 'child.ready', id: 'gateway' } }],
+      on: {
+        'shutdown.announced': {
+          target: 'announcing',
+          actions: [
+            { type: 'note', params: ({ event }) => ({ told: event }) },
+            { type: 'announce', params: ({ event }) => ({ told: event }) },
+          ],
+        },
+        'shutdown.drain': {
+          target: 'draining',
+          actions: { type: 'note', params: ({ event }) => ({ told: event }) },
+        },
+      },
+    },
+    announcing: {
+      tags: ['accepting'],
+      on: {
+        'shutdown.drain': {
+          target: 'draining',
+          actions: { type: 'note', params: ({ event }) => ({ told: event }) },
+        },
+      },
+    },
+    draining: {
+      initial: 'settling',
+      states: {
+        settling: {
+          entry: { type: 'refuse', params: ({ context }) => ({ told: context.told as EndpointEvent }) },
+          invoke: {
+            src: 'commitsSettled',
+            input: ({ context }) => context,
+            onDone: 'settled',
+            // What a consumer did not commit comes again: no reason to hold the shutdown.
+            onError: 'settled',
+          },
+        },
+        settled: {
+          entry: { type: 'report', params: { type: 'child.drained', id: 'gateway' } },
+        },
+      },
+      on: {
+        'shutdown.drain': {
+          target: 'draining',
+          reenter: true,
+          actions: { type: 'note', params: ({ event }) => ({ told: event }) },
+        },
+        'shutdown.cancelled': { target: 'accepting' },
+      },
+    },
+    closing: {
+      invoke: {
+        src: 'close',
+        input: ({ context }) => context,
+        onDone: {
+          target: 'closed',
+          actions: { type: 'report', params: { type: 'child.released', id: 'gateway' } },
+        },
+        onError: {
+          target: 'failed',
+          actions: {
+            type: 'report',
+            params: ({ event }) => ({
+              type: 'child.failed',
+              id: 'gateway',
+              during: 'close',
+              detail: textOf(event.error),
+            }),
+          },
+        },
+      },
+      on: { 'shutdown.close': {} },
+    },
+    closed: { type: 'final' },
+    failed: { type: 'final' },
+  },
+});
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

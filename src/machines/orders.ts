@@ -1,0 +1,48 @@
+/** What the supervisor tells its children, and by when: each order carries the plan's deadlines. */
+import { type BudgetPlan, planBudget } from './budget.ts';
+import type { EndpointEvent } from './endpoint.ts';
+import type { ShardEvent } from './shard.ts';
+import type { ShutdownMode } from './shutdown-mode.ts';
+import type { SupervisorContext } from './supervisor-context.ts';
+
+export type ShardCommand = 'drain' | 'resume' | 'flush' | 'abandon';
+
+export function until(context: SupervisorContext, deadline: number | undefined): number {
+  return deadline === undefined ? TIMER_MAX_MS : Math.min(Math.max(deadline - context.now(), 0), TIMER_MAX_MS);
+}
+
+/** Longest delay that a timer takes, ms. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
+
+export function newPlan(context: SupervisorContext, mode: ShutdownMode): BudgetPlan {
+  return planBudget({ ...context.grace, ...context.load(), now: context.now(), mode });
+}
+
+export function shardCommand(context: SupervisorContext, what: ShardCommand): ShardEvent {
+  const { plan } = context;
+  const now = context.now();
+  switch (what) {
+    case 'drain':
+      return {
+        type: 'shard.drain',
+        retryAfterMs: Math.round(Math.max((plan?.reportUntil ?? now) - now, 0) / 10) + 500,
+      };
+    case 'resume':
+      return { type: 'shard.resume' };
+    case 'flush':
+      return { type: 'shard.flush', deadline: plan?.flushUntil ?? now };
+    case 'abandon':
+      return { type: 'shard.abandon', reason: 'forced by the operator' };
+  }
+}
+
+export function endpointEvent(context: SupervisorContext, type: EndpointEvent['type']): EndpointEvent {
+  const { reason, mode, stopping } = context;
+  return {
+    type,
+    reason,
+    mode,
+    leaving: stopping,
+    plan: context.plan ?? newPlan(context, mode),
+  };
+}

@@ -1,0 +1,360 @@
+/**
+ * The chart of one shard, from opening its log to letting go of it.
+ *
+ * Invariants
+ *   H1  The gate is open in `running` alone, and is shut as the first thing on the way out of it.
+ *   H2  `released` is reached only behind writing, checkpointing, marking and releasing, each done without an error; or,
+ *       when the shard never took anything, behind releasing alone.
+ *   H3  An error or a fault leads to `failed`, a deadline to `abandoned`; neither is ever reported as `released`.
+ *   H4  The shard is fenced before it is reported failed or abandoned: what completes later changes nothing.
+ *   H5  A drain or a flush that comes while the shard opens is noted and acted on when that is done.
+ *   H6  Every state but the final ones handles `shard.drain`, `shard.flush`, `shard.abandon` and `shard.fault`.
+ *   H7  A shard's end goes to the parent once.
+ */
+import { type AnyActorRef, assign, cancel, fromPromise, raise, setup } from 'xstate';
+import type { ChildCounts, ChildReport } from './report.ts';
+
+export interface ShardInput {
+  readonly shard: number;
+  /** Monotonic time, ms. */
+  readonly now: () => number;
+  /** Where reports go: the supervisor. */
+  readonly parent: AnyActorRef;
+  /** Read when a report is made, behind the fence where there is one. */
+  readonly counts: () => ChildCounts;
+}
+
+export type ShardEvent =
+  /** Refuse publishes from now on and finish those admitted; clients are told to come back after `retryAfterMs`. */
+  | { readonly type: 'shard.drain'; readonly retryAfterMs: number }
+  /** Take publishes again; only before the flush. */
+  | { readonly type: 'shard.resume' }
+  /** Write everything, save the state, let go, before `deadline` (absolute, monotonic ms). */
+  | { readonly type: 'shard.flush'; readonly deadline: number }
+  /** Stop at once, without flushing. */
+  | { readonly type: 'shard.abandon'; readonly reason: string }
+  /** The record path can't go on. */
+  | { readonly type: 'shard.fault'; readonly error: unknown }
+  /** The deadline came. */
+  | { readonly type: 'shard.late' };
+
+export type ShardOutcome = 'released' | 'failed' | 'abandoned';
+
+export interface ShardEnd {
+  readonly outcome: ShardOutcome;
+  /** What went wrong, or what it was waiting for when it was given up. */
+  readonly detail: string | null;
+}
+
+export interface ShardContext extends ShardInput, ShardEnd {
+  readonly id: string;
+  readonly deadline: number;
+  readonly drainAsked: boolean;
+  readonly flushAsked: boolean;
+  readonly retryAfterMs: number;
+  readonly operation: string;
+  readonly operationSince: number;
+}
+
+/** What a step is given: which shard it is of. */
+export interface ShardStep {
+  readonly shard: number;
+}
+
+const step = fromPromise<void, ShardStep>(async () => {});
+
+/** Time that a failed shard has to let go of its descriptors, ms. */
+const LET_GO_MS = 1000;
+/** A child's deadline lies this far before its parent's, so that the child reports first. */
+const CHILD_MARGIN_MS = 250;
+
+export function shardId(shard: number): string {
+  return `shard-${String(shard).padStart(2, '0')}`;
+}
+
+export const shardMachine = setup({
+  types: {} as {
+    context: ShardContext;
+    events: ShardEvent;
+    input: ShardInput;
+    output: ShardEnd;
+    tags: 'opening' | 'accepting' | 'stopping';
+  },
+  actors: {
+    open: step,
+    recover: step,
+    settle: step,
+    writeRemaining: step,
+    checkpoint: step,
+    mark: step,
+    release: step,
+  },
+  actions: {
+    openGate: () => {},
+    /** The barrier; synchronous. */
+    closeGate: (_, _params: { readonly retryAfterMs: number }) => {},
+    abortRecovery: () => {},
+    fence: (_, _params: { readonly reason: string }) => {},
+    report: ({ context }, report: ChildReport) => context.parent.send(report),
+    begin: assign(({ context }, params: { readonly operation: string }) => ({
+      operation: params.operation,
+      operationSince: context.now(),
+    })),
+    noteDrain: assign((_, params: { readonly retryAfterMs: number }) => ({
+      drainAsked: true,
+      retryAfterMs: params.retryAfterMs,
+    })),
+    noteFlush: assign((_, params: { readonly deadline: number }) => ({
+      drainAsked: true,
+      flushAsked: true,
+      deadline: params.deadline,
+    })),
+    noteResume: assign({ drainAsked: false }),
+    noteEnd: assign((_, params: ShardEnd) => params),
+  },
+  delays: {
+    untilDeadline: ({ context }) => Math.max(context.deadline - CHILD_MARGIN_MS - context.now(), 0),
+    letGo: LET_GO_MS,
+  },
+  guards: {
+    drainAsked: ({ context }) => context.drainAsked,
+    flushAsked: ({ context }) => context.flushAsked,
+  },
+}).createMachine({
+  id: 'shard',
+  initial: 'opening',
+  context: ({ input }) => ({
+    ...input,
+    id: shardId(input.shard),
+    deadline: Number.MAX_SAFE_INTEGER,
+    drainAsked: false,
+    flushAsked: false,
+    retryAfterMs: 1000,
+    operation: 'open',
+    operationSince: input.now(),
+    outcome: 'failed',
+    detail: null,
+  }),
+  output: ({ context }) => ({ outcome: context.outcome, detail: context.detail }),
+  on: {
+    // Noted in every state that has no better use for it (H5, H6).
+    'shard.drain': { actions: { type: 'noteDrain', params: ({ event }) => ({ retryAfterMs: event.retryAfterMs }) } },
+    'shard.flush': {
+      actions: [
+        { type: 'noteFlush', params: ({ event }) => ({ deadline: event.deadline }) },
+        cancel('deadline'),
+        raise({ type: 'shard.late' }, { id: 'deadline', delay: 'untilDeadline' }),
+      ],
+    },
+    'shard.fault': {
+      target: '.failing',
+      actions: { type: 'noteEnd', params: ({ event }) => ({ outcome: 'failed', detail: textOf(event.error) }) },
+    },
+    'shard.late': {
+      target: '.abandoned',
+      actions: {
+        type: 'noteEnd',
+        params: ({ context }) => ({
+          outcome: 'abandoned',
+          detail: `${context.operation}, for ${Math.round(context.now() - context.operationSince)} ms`,
+        }),
+      },
+    },
+    'shard.abandon': {
+      target: '.abandoned',
+      actions: { type: 'noteEnd', params: ({ event }) => ({ outcome: 'abandoned', detail: event.reason }) },
+    },
+  },
+  states: {
+    opening: {
+      tags: ['opening'],
+      entry: { type: 'begin', params: { operation: 'open' } },
+      invoke: {
+        src: 'open',
+        input: ({ context }) => context,
+        onDone: [{ guard: 'drainAsked', target: 'flushing.releasing' }, { target: 'recovering' }],
+        onError: failWith('open'),
+      },
+    },
+    recovering: {
+      tags: ['opening'],
+      entry: { type: 'begin', params: { operation: 'recover' } },
+      invoke: {
+        src: 'recover',
+        input: ({ context }) => context,
+        onDone: [
+          { guard: 'flushAsked', target: 'flushing' },
+          { guard: 'drainAsked', target: 'draining' },
+          { target: 'running' },
+        ],
+        onError: [
+          // Aborted by the drain: nothing was taken yet, and the log keeps all that the replay would have shown.
+          { guard: 'drainAsked', target: 'flushing.releasing' },
+          failWith('recover'),
+        ],
+      },
+      on: {
+        'shard.drain': {
+          actions: [
+            { type: 'noteDrain', params: ({ event }) => ({ retryAfterMs: event.retryAfterMs }) },
+            'abortRecovery',
+          ],
+        },
+      },
+    },
+    running: {
+      tags: ['accepting'],
+      entry: [
+        'openGate',
+        { type: 'begin', params: { operation: 'serve' } },
+        { type: 'report', params: ({ context }) => ({ type: 'child.ready', id: context.id }) },
+      ],
+      exit: { type: 'closeGate', params: ({ context }) => ({ retryAfterMs: context.retryAfterMs }) },
+      on: {
+        'shard.drain': {
+          target: 'draining',
+          actions: { type: 'noteDrain', params: ({ event }) => ({ retryAfterMs: event.retryAfterMs }) },
+        },
+      },
+    },
+    draining: {
+      tags: ['stopping'],
+      entry: [
+        { type: 'begin', params: { operation: 'finish publishes' } },
+        // Told again with the time that came with the drain.
+        { type: 'closeGate', params: ({ context }) => ({ retryAfterMs: context.retryAfterMs }) },
+      ],
+      initial: 'settling',
+      states: {
+        settling: {
+          invoke: {
+            src: 'settle',
+            input: ({ context }) => context,
+            onDone: 'settled',
+            onError: failWith('finish publishes'),
+          },
+        },
+        settled: {
+          entry: [
+            { type: 'begin', params: { operation: 'wait for the flush' } },
+            { type: 'report', params: ({ context }) => ({ type: 'child.drained', id: context.id }) },
+          ],
+        },
+      },
+      always: { guard: 'flushAsked', target: 'flushing' },
+      on: { 'shard.resume': { target: 'running', actions: 'noteResume' } },
+    },
+    flushing: {
+      tags: ['stopping'],
+      initial: 'writing',
+      states: {
+        writing: {
+          entry: { type: 'begin', params: { operation: 'write' } },
+          invoke: {
+            src: 'writeRemaining',
+            input: ({ context }) => context,
+            onDone: 'checkpointing',
+            onError: failWith('write'),
+          },
+        },
+        checkpointing: {
+          entry: { type: 'begin', params: { operation: 'checkpoint' } },
+          invoke: {
+            src: 'checkpoint',
+            input: ({ context }) => context,
+            onDone: 'marking',
+            onError: failWith('checkpoint'),
+          },
+        },
+        marking: {
+          entry: { type: 'begin', params: { operation: 'mark clean' } },
+          invoke: {
+            src: 'mark',
+            input: ({ context }) => context,
+            onDone: 'releasing',
+            onError: failWith('mark clean'),
+          },
+        },
+        releasing: {
+          entry: { type: 'begin', params: { operation: 'release' } },
+          invoke: {
+            src: 'release',
+            input: ({ context }) => context,
+            onDone: {
+              target: '#shard.released',
+              actions: { type: 'noteEnd', params: { outcome: 'released', detail: null } },
+            },
+            onError: failWith('release'),
+          },
+        },
+      },
+    },
+    failing: {
+      tags: ['stopping'],
+      entry: [
+        { type: 'fence', params: ({ context }) => ({ reason: context.detail ?? 'failed' }) },
+        {
+          type: 'report',
+          params: ({ context }) => ({
+            type: 'child.failed',
+            id: context.id,
+            detail: context.detail ?? 'failed',
+            during: context.operation,
+            counts: context.counts(),
+          }),
+        },
+      ],
+      invoke: { src: 'release', input: ({ context }) => context, onDone: 'failed', onError: 'failed' },
+      after: { letGo: 'failed' },
+      // It failed already: no later event makes it anything else.
+      on: {
+        'shard.drain': {},
+        'shard.flush': {},
+        'shard.fault': {},
+        'shard.late': {},
+        'shard.abandon': {},
+      },
+    },
+    released: {
+      type: 'final',
+      entry: {
+        type: 'report',
+        params: ({ context }) => ({ type: 'child.released', id: context.id, counts: context.counts() }),
+      },
+    },
+    failed: { type: 'final' },
+    abandoned: {
+      type: 'final',
+      entry: [
+        { type: 'fence', params: ({ context }) => ({ reason: context.detail ?? 'abandoned' }) },
+        {
+          type: 'report',
+          params: ({ context }) => ({
+            type: 'child.abandoned',
+            id: context.id,
+            operation: context.operation,
+            ageMs: Math.round(context.now() - context.operationSince),
+            counts: context.counts(),
+          }),
+        },
+      ],
+    },
+  },
+});
+
+function failWith(operation: string) {
+  return {
+    target: '#shard.failing',
+    actions: {
+      type: 'noteEnd' as const,
+      params: ({ event }: { readonly event: { readonly error: unknown } }): ShardEnd => ({
+        outcome: 'failed',
+        detail: `${operation}: ${textOf(event.error)}`,
+      }),
+    },
+  };
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,35 @@
+/** What the supervisor is given and what it keeps. Types alone. */
+import type { AnyActorRef } from 'xstate';
+import type { BudgetConfig, BudgetPlan, FlushMeasure } from './budget.ts';
+import type { ChildCounts, ChildRecord, Phase, PhaseRecord } from './report.ts';
+import type { ShutdownMode } from './shutdown-mode.ts';
+
+export interface SupervisorInput {
+  readonly shards: number;
+  readonly grace: BudgetConfig;
+  /** Monotonic time, ms. */
+  readonly now: () => number;
+  /** Pending bytes and the measured flush rate, now. */
+  readonly load: () => FlushMeasure;
+  /** What a shard's report accounts for. */
+  readonly shardCounts: (shard: number) => ChildCounts;
+  /** Whether there is a socket to listen on; false for a broker that is only embedded. */
+  readonly gateway: boolean;
+  readonly admin: boolean;
+  /** Actors of the embedding application, told to stop with the rest; each reports `child.released` under its id. */
+  readonly guests: readonly { readonly id: string; readonly ref: AnyActorRef }[];
+}
+
+export interface SupervisorContext extends SupervisorInput {
+  readonly children: Readonly<Record<string, ChildRecord>>;
+  readonly mode: ShutdownMode;
+  readonly reason: string;
+  readonly fatal: boolean;
+  readonly startFailed: boolean;
+  readonly requests: number;
+  readonly stopping: boolean;
+  readonly plan: BudgetPlan | null;
+  readonly phases: readonly PhaseRecord[];
+  readonly phase: Phase;
+  readonly phaseSince: number;
+}
