@@ -1,0 +1,240 @@
+/**
+ * The admin endpoint as HTTP: health, status, stop and drain. Loopback by default; calls that change something need
+ * POST, come from no foreign page (Host and Origin are checked) and carry the token where one is set. It asks the
+ * broker through `AdminView` and knows nothing of how it works.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { isIP, type Socket } from 'node:net';
+import { BrokerError, messageOf, systemCodeOf } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import { sameSecret } from './token.ts';
+
+export interface AdminRequest {
+  readonly mode?: string;
+  readonly reason?: string;
+}
+
+/** What the endpoint shows and may ask for. */
+export interface AdminView {
+  /** The process can answer at all: always, until it is gone. */
+  live(): boolean;
+  /** Clients may be sent here; false from the signal on, for good. */
+  ready(): boolean;
+  /** Why it is not ready, or what is wrong though it is; for people. */
+  readiness(): Readonly<Record<string, unknown>>;
+  status(): Readonly<Record<string, unknown>>;
+  shutdown(): Readonly<Record<string, unknown>>;
+  stop(request: AdminRequest): void;
+  drain(request: AdminRequest): void;
+  /** False when it is too late, or nothing drains. */
+  cancelDrain(): boolean;
+}
+
+export interface AdminServerOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly token: string;
+  readonly view: AdminView;
+  readonly logger: Logger;
+}
+
+/** Largest body of a request, bytes. */
+const BODY_BYTES_MAX = 16 * 1024;
+const REQUEST_MS = 5000;
+const CONNECTIONS_MAX = 256;
+
+type Answer = readonly [status: number, body: Readonly<Record<string, unknown>> | string];
+
+export class AdminServer {
+  readonly #options: AdminServerOptions;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+
+  constructor(options: AdminServerOptions) {
+    this.#options = options;
+    this.#server = createServer(
+      { maxHeaderSize: 8 * 1024, requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS },
+      (request, response) => {
+        this.#handle(request, response).catch((error: unknown) => this.#failed(response, error));
+      },
+    );
+    this.#server.maxConnections = CONNECTIONS_MAX;
+    this.#server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
+  }
+
+  /** Binds. LISTEN_FAILED says why not. Resolves with the port. */
+  async bind(): Promise<number> {
+    const { host, port } = this.#options;
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', (error) => reject(listenError(error, host, port)));
+      this.#server.listen(port, host, resolve);
+    });
+    return this.port ?? port;
+  }
+
+  /** Port as bound; null while not listening. */
+  get port(): number | null {
+    const address = this.#server.address();
+    return typeof address === 'object' && address !== null ? address.port : null;
+  }
+
+  /** Stops listening and ends what is open; resolves when the port is free. */
+  async close(): Promise<void> {
+    if (!this.#server.listening) return;
+    await new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeIdleConnections();
+      for (const socket of this.#sockets) socket.destroySoon();
+    });
+  }
+
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(request.url ?? '/', 'http://admin');
+    const refusal = this.#refusal(request, url.pathname);
+    if (refusal !== null) return send(response, refusal);
+    if (request.method === 'GET' || request.method === 'HEAD') return send(response, this.#get(url.pathname));
+    if (request.method === 'POST') return send(response, this.#post(url.pathname, await bodyOf(request)));
+    return send(response, [405, { message: `${request.method} is not known here; GET to look, POST to act` }]);
+  }
+
+  #get(path: string): Answer {
+    const { view } = this.#options;
+    switch (path) {
+      case '/livez':
+        return view.live() ? [200, 'ok\n'] : [503, 'not alive\n'];
+      case '/readyz':
+        return [view.ready() ? 200 : 503, view.readiness()];
+      case '/status':
+        return [200, view.status()];
+      case '/shutdown':
+        return [200, view.shutdown()];
+      case '/':
+        return [200, indexText];
+      case '/stop':
+      case '/drain':
+      case '/drain/cancel':
+        return [405, { message: `${path} changes something: POST it` }];
+      default:
+        return [404, { message: `there is nothing at ${path.slice(0, 100)}` }];
+    }
+  }
+
+  #post(path: string, body: AdminRequest): Answer {
+    const { view } = this.#options;
+    switch (path) {
+      case '/stop':
+        view.stop(body);
+        return [202, view.shutdown()];
+      case '/drain':
+        view.drain(body);
+        return [202, view.shutdown()];
+      case '/drain/cancel':
+        if (view.cancelDrain()) return [202, view.shutdown()];
+        return [409, { message: 'there is no drain to cancel, or the flush has begun' }];
+      default:
+        return [404, { message: `there is nothing to POST at ${path.slice(0, 100)}` }];
+    }
+  }
+
+  /** Why a request is not served: a foreign page or name, or a missing token. Probes need none. */
+  #refusal(request: IncomingMessage, path: string): Answer | null {
+    if (path === '/livez' || path === '/readyz') return null;
+    const { token, host } = this.#options;
+    if (!knownHost(request.headers.host, host)) {
+      return [403, { message: `the Host ${JSON.stringify(request.headers.host ?? '')} is none of this endpoint` }];
+    }
+    const { origin } = request.headers;
+    if (origin !== undefined && URL.canParse(origin) && new URL(origin).host !== request.headers.host) {
+      return [403, { message: `pages of ${origin.slice(0, 100)} may not call this endpoint` }];
+    }
+    if (token !== '' && !sameSecret(request.headers.authorization, `Bearer ${token}`)) {
+      return [401, { message: 'a token is required: Authorization: Bearer …' }];
+    }
+    return null;
+  }
+
+  #failed(response: ServerResponse, error: unknown): void {
+    if (error instanceof BrokerError && error.code === 'BAD_REQUEST') {
+      send(response, [400, { code: error.code, message: error.message }]);
+      return;
+    }
+    this.#options.logger.error({ err: error }, 'an admin request failed');
+    send(response, [500, { code: 'INTERNAL', message: messageOf(error) }]);
+  }
+}
+
+const indexText = `Sluice admin endpoint
+
+GET  /livez          200 while the process answers
+GET  /readyz         200 while clients may be sent here
+GET  /status         what the broker is doing
+GET  /shutdown       how its shutdown goes
+POST /stop           shut down: {"mode":"graceful"|"fast"|"immediate","reason":"…"}
+POST /drain          stop serving and stay; POST /drain/cancel serves again
+`;
+
+function send(response: ServerResponse, [status, body]: Answer): void {
+  if (response.headersSent || response.destroyed) return;
+  const text = typeof body === 'string' ? body : `${JSON.stringify(body)}\n`;
+  response.writeHead(status, {
+    'content-type': typeof body === 'string' ? 'text/plain; charset=utf-8' : 'application/json',
+    'content-length': Buffer.byteLength(text),
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+  });
+  response.end(text);
+}
+
+async function bodyOf(request: IncomingMessage): Promise<AdminRequest> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > BODY_BYTES_MAX) throw new BrokerError('BAD_REQUEST', `a body has at most ${BODY_BYTES_MAX} bytes`);
+    chunks.push(chunk);
+  }
+  if (bytes === 0) return {};
+  let body: unknown;
+  try {
+    body = JSON.parse(Buffer.concat(chunks).toString());
+  } catch (error) {
+    throw BrokerError.from(error, 'BAD_REQUEST', 'the body is not JSON');
+  }
+  return checkedRequest(body);
+}
+
+function checkedRequest(body: unknown): AdminRequest {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw new BrokerError('BAD_REQUEST', 'the body is to be a JSON object');
+  }
+  const { mode, reason } = body as Record<string, unknown>;
+  if (mode !== undefined && mode !== 'graceful' && mode !== 'fast' && mode !== 'immediate') {
+    throw new BrokerError(
+      'BAD_REQUEST',
+      `"mode" must be "graceful", "fast" or "immediate"; got ${JSON.stringify(mode)}`,
+    );
+  }
+  if (reason !== undefined && (typeof reason !== 'string' || reason.length > 500)) {
+    throw new BrokerError('BAD_REQUEST', '"reason" must be a string of at most 500 characters');
+  }
+  return { ...(mode === undefined ? {} : { mode }), ...(reason === undefined ? {} : { reason }) };
+}
+
+/** A page that made a name of its own point here (DNS rebinding) sends that name as Host. */
+function knownHost(header: string | undefined, bound: string): boolean {
+  if (header === undefined || !URL.canParse(`http://${header}`)) return false;
+  const name = new URL(`http://${header}`).hostname.replace(/^\[|\]$/g, '');
+  return name === 'localhost' || name === bound || isIP(name) !== 0;
+}
+
+function listenError(error: Error, host: string, port: number): BrokerError {
+  const code = systemCodeOf(error);
+  const why =
+    code === 'EADDRINUSE'
+      ? 'is in use; choose another with --admin-port'
+      : `cannot be listened on: ${messageOf(error)}`;
+  return new BrokerError('LISTEN_FAILED', `admin port ${port} on ${host} ${why}`, { cause: error });
+}

@@ -1,0 +1,104 @@
+/** The gateway actor: the endpoint's chart with its effects: the listener, the sessions, and the pace of their closing. */
+import { fromPromise } from 'xstate';
+import type { Config } from '../config.ts';
+import type { Logger } from '../logger.ts';
+import type { EndpointEvent } from '../machines/endpoint.ts';
+import { gatewayMachine } from '../machines/gateway.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Listen, Listener } from '../ports/connection.ts';
+import type { Sessions } from './sessions.ts';
+
+export interface GatewayOptions {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly listen: Listen;
+  readonly sessions: Sessions;
+}
+
+type Told = { readonly told: EndpointEvent | null };
+
+/** Closes that say "come back soon", and "gone". */
+const CLOSE_RESTART = 1012;
+
+export class Gateway {
+  readonly #options: GatewayOptions;
+  #listener: Listener | null = null;
+
+  constructor(options: GatewayOptions) {
+    this.#options = options;
+  }
+
+  /** Port that clients connect to; null while not bound. */
+  get port(): number | null {
+    return this.#listener?.port ?? null;
+  }
+
+  async bind(): Promise<void> {
+    const { config, clock, logger, listen, sessions } = this.#options;
+    this.#listener = await listen({
+      host: config.host,
+      port: config.port,
+      config,
+      clock,
+      logger,
+      onConnection: (connection) => sessions.accept(connection),
+    });
+    logger.info({ address: this.#listener.address, port: this.#listener.port }, 'listening');
+  }
+
+  accept(): void {
+    this.#listener?.accept();
+    if (this.#options.sessions.draining) this.#options.sessions.cancel();
+  }
+
+  announce({ plan, reason }: EndpointEvent): void {
+    this.#options.sessions.announce({ stage: 'announce', reason, deadlineMs: this.#left(plan.reportUntil) });
+  }
+
+  refuse({ plan, reason, leaving }: EndpointEvent): void {
+    const deadlineMs = this.#left(plan.reportUntil);
+    this.#listener?.refuse(Math.max(1, Math.ceil(deadlineMs / 10_000)));
+    // A drain without exit may be cancelled: clients are told to stay away, and kept.
+    this.#options.sessions.announce({
+      stage: 'drain',
+      reason: leaving ? reason : `${reason} (may be cancelled)`,
+      deadlineMs,
+    });
+  }
+
+  async commitsSettled({ told }: Told): Promise<void> {
+    if (told === null || told.mode !== 'graceful') return;
+    await this.#options.sessions.commitsSettled(this.#left(told.plan.drainUntil));
+  }
+
+  async close({ told }: Told): Promise<void> {
+    const { sessions, logger } = this.#options;
+    const left = told === null ? 0 : this.#left(told.plan.closeUntil);
+    const paced = told?.mode === 'graceful' ? left : 0;
+    const reason = told?.reason ?? '';
+    await sessions.close(CLOSE_RESTART, reason === '' ? 'shutting down' : `shutting down: ${reason}`, paced);
+    await this.#listener?.close();
+    logger.info({ ...sessions.closedCounts }, 'clients closed');
+  }
+
+  #left(deadline: number): number {
+    return Math.max(deadline - this.#options.clock.monotonic(), 0);
+  }
+}
+
+/** The gateway's chart with these effects. */
+export function gatewayLogic(gateway: Gateway): typeof gatewayMachine {
+  return gatewayMachine.provide({
+    actors: {
+      bind: fromPromise<void, Told>(() => gateway.bind()),
+      commitsSettled: fromPromise<void, Told>(({ input }) => gateway.commitsSettled(input)),
+      close: fromPromise<void, Told>(({ input }) => gateway.close(input)),
+    },
+    actions: {
+      accept: () => gateway.accept(),
+      announce: (_, { told }) => gateway.announce(told),
+      refuse: (_, { told }) => gateway.refuse(told),
+    },
+  });
+}

@@ -1,0 +1,395 @@
+/**
+ * One client connection: frames in, replies out. Its lifecycle is a pure chart (`machines/session.ts`) stepped here by
+ * plain code, since sessions come by the thousand; commands are taken strictly in order, and one that must wait (a
+ * topic being made) holds those behind it while the socket is paused. The gateway makes it, sweeps it and closes it.
+ */
+
+import type { Config } from '../config.ts';
+import { KEY_BYTES_MAX } from '../domain/record-batch.ts';
+import { BrokerError, type ErrorCode, errorTable } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import type { SessionChart } from '../machines/session.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Connection } from '../ports/connection.ts';
+import { parseBinaryCommand, parseTextCommand } from '../protocol/command-parser.ts';
+import type { Command, CommandId, HelloCommand, PublishCommand } from '../protocol/commands.ts';
+import type { GoAway, Limits } from '../protocol/replies.ts';
+import type { Catalogue } from '../shard/catalogue.ts';
+import type { ShardEngine } from '../shard/shard-engine.ts';
+import type { ShardTable } from '../shard/shard-table.ts';
+import type { FlightMeter } from './flight-meter.ts';
+import { SessionCommands } from './session-commands.ts';
+import { type FrameKind, SessionOutbox } from './session-outbox.ts';
+import { SessionPublisher } from './session-publisher.ts';
+import type { TextCache } from './text-cache.ts';
+import { sameSecret } from './token.ts';
+
+/** What all sessions of a gateway share. */
+export interface SessionHost {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly shards: ShardTable;
+  readonly catalogue: Catalogue;
+  readonly meter: FlightMeter;
+  readonly texts: TextCache;
+  readonly brokerName: string;
+  readonly draining: boolean;
+  /** The session publishes under this id from now on; whoever did before is closed with 4001. */
+  claimProducer(producer: string, session: Session): void;
+  closed(session: Session): void;
+}
+
+type Frame = { readonly kind: 'text'; readonly text: string } | { readonly kind: 'binary'; readonly bytes: Uint8Array };
+
+/** Frames that a paused socket may still bring: one chunk that was read already, and a frame under way. */
+const INBOX_CHUNK_BYTES = 1024 * 1024;
+
+export class Session {
+  readonly id: string;
+  readonly connection: Connection;
+  readonly outbox: SessionOutbox;
+  readonly publisher: SessionPublisher;
+  readonly commands: SessionCommands;
+  readonly openedAt: number;
+  readonly #host: SessionHost;
+  readonly #chart: SessionChart;
+  client: string | undefined;
+  #authenticated: boolean;
+  #inbox: Frame[] = [];
+  #inboxBytes = 0;
+  /** A command that has to be awaited is under way. */
+  #busy = false;
+  #paused = false;
+  #awaitingRelief = false;
+  #lastHeardAt: number;
+  #pingSentAt: number | null = null;
+  #stalledSince: number | null = null;
+  readonly #endWaiters: (() => void)[] = [];
+
+  constructor(id: string, connection: Connection, host: SessionHost, chart: SessionChart, balance: number) {
+    this.id = id;
+    this.connection = connection;
+    this.#host = host;
+    this.#chart = chart;
+    this.openedAt = host.clock.monotonic();
+    this.#lastHeardAt = this.openedAt;
+    this.#authenticated = host.config.token === '';
+    this.outbox = new SessionOutbox(connection, host.clock);
+    this.publisher = new SessionPublisher(
+      {
+        shards: host.shards,
+        outbox: this.outbox,
+        meter: host.meter,
+        inFlightBytesMax: host.config.inFlightBytes,
+        inFlightPublishesMax: host.config.inFlightPublishes,
+        onAnswered: () => this.#readOnWhenRelieved(),
+      },
+      balance,
+    );
+    this.commands = new SessionCommands(this, host);
+    connection.events = {
+      text: (text) => this.#receive({ kind: 'text', text }),
+      binary: (bytes) => this.#receive({ kind: 'binary', bytes }),
+      pong: () => this.#heard(),
+      drained: () => this.#onDrained(),
+      closed: (code, reason) => this.#onClosed(code, reason),
+    };
+  }
+
+  /** Greets the client. */
+  start(): void {
+    this.#welcome('text', undefined);
+    if (this.#authenticated) this.#chart.send({ type: 'hello.accepted' });
+  }
+
+  get state(): string {
+    return this.#chart.value;
+  }
+
+  get producer(): string | undefined {
+    return this.publisher.producer;
+  }
+
+  /** Nothing is under way for it: such a client loses nothing when it is closed first. */
+  get quiet(): boolean {
+    return this.publisher.unanswered === 0 && this.commands.subscriptions === 0;
+  }
+
+  // --- frames in ---
+
+  #receive(frame: Frame): void {
+    this.#heard();
+    if (!this.#chart.serving) return;
+    if (!this.#busy && !this.#paused) {
+      this.#process(frame);
+      return;
+    }
+    this.#inbox.push(frame);
+    this.#inboxBytes += frame.kind === 'text' ? frame.text.length : frame.bytes.length;
+    if (this.#inboxBytes > INBOX_CHUNK_BYTES + 2 * this.#host.config.frameBytes) {
+      this.close('LIMIT_EXCEEDED', 'the socket went on sending while it was paused');
+    }
+  }
+
+  #process(frame: Frame): void {
+    const parsed = frame.kind === 'text' ? parseTextCommand(frame.text) : parseBinaryCommand(frame.bytes);
+    if (parsed.fault !== undefined) this.#refuse(frame.kind, parsed.id, parsed.fault);
+    else this.#execute(frame.kind, parsed.command);
+    // Whoever asks and does not read is not asked further.
+    if (this.#outboxFull) this.#pause();
+  }
+
+  #execute(kind: FrameKind, command: Command): void {
+    try {
+      const waiting = this.#run(kind, command);
+      if (waiting !== undefined) this.#wait(kind, command.id, waiting);
+    } catch (error) {
+      this.#refuse(kind, command.id, this.#known(error));
+    }
+  }
+
+  #run(kind: FrameKind, command: Command): Promise<void> | undefined {
+    if (!this.#authenticated && command.op !== 'hello') {
+      throw new BrokerError('HELLO_REQUIRED', 'a token is required: say hello with it first');
+    }
+    switch (command.op) {
+      case 'hello':
+        this.#hello(kind, command);
+        return undefined;
+      case 'publish':
+        return this.#publish(kind, command);
+      case 'ping':
+        this.outbox.send(kind, { op: 'pong', ...idOf(command.id) });
+        return undefined;
+      default:
+        return this.commands.run(kind, command);
+    }
+  }
+
+  /** Holds what comes behind until the command is done. */
+  #wait(kind: FrameKind, id: CommandId, waiting: Promise<void>): void {
+    this.#busy = true;
+    this.#updateReading();
+    waiting
+      .catch((error: unknown) => this.#refuse(kind, id, this.#known(error)))
+      .finally(() => {
+        this.#busy = false;
+        this.#goOn();
+      });
+  }
+
+  #goOn(): void {
+    while (!this.#busy && !this.#paused) {
+      const frame = this.#inbox.shift();
+      if (frame === undefined) break;
+      this.#inboxBytes -= frame.kind === 'text' ? frame.text.length : frame.bytes.length;
+      if (this.#chart.serving) this.#process(frame);
+    }
+    this.#updateReading();
+  }
+
+  #known(error: unknown): BrokerError {
+    if (error instanceof BrokerError) return error;
+    this.#host.logger.error({ session: this.id, err: error }, 'a command failed unexpectedly');
+    return BrokerError.from(error, 'INTERNAL', 'the command failed');
+  }
+
+  #refuse(kind: FrameKind, id: CommandId, error: BrokerError): void {
+    this.outbox.refuse(kind, id, error);
+    if (error.closeCode !== undefined && error.code !== 'INTERNAL') this.close(error.code, error.message);
+  }
+
+  // --- hello ---
+
+  #hello(kind: FrameKind, command: HelloCommand): void {
+    const { token } = this.#host.config;
+    if (token !== '' && !sameSecret(command.token, token)) {
+      this.#chart.send({ type: 'hello.refused' });
+      throw new BrokerError(
+        'UNAUTHENTICATED',
+        command.token === undefined ? 'a token is required' : 'the token is wrong',
+      );
+    }
+    this.#authenticated = true;
+    this.client = command.client ?? this.client;
+    if (command.producer !== undefined) {
+      if (this.publisher.unanswered > 0 && command.producer !== this.producer) {
+        throw new BrokerError('BAD_REQUEST', '"producer" cannot change while publishes are unanswered');
+      }
+      this.publisher.producer = command.producer;
+      this.#host.claimProducer(command.producer, this);
+    }
+    this.#chart.send({ type: 'hello.accepted' });
+    this.#welcome(kind, command.id);
+  }
+
+  #welcome(kind: FrameKind, id: CommandId): void {
+    const { config } = this.#host;
+    const limits: Limits = {
+      frameBytes: config.frameBytes,
+      inFlightBytes: config.inFlightBytes,
+      inFlightPublishes: config.inFlightPublishes,
+      subscriptions: config.subscriptionsMax,
+      topics: config.topicsMax,
+      keyBytes: KEY_BYTES_MAX,
+    };
+    this.outbox.send(kind, {
+      op: 'welcome',
+      ...idOf(id),
+      session: this.id,
+      protocol: 1,
+      broker: this.#host.brokerName,
+      limits,
+      draining: this.#host.draining,
+      ...(this.#authenticated ? {} : { authenticate: true }),
+    });
+  }
+
+  // --- publish, and what holds it back ---
+
+  #publish(kind: FrameKind, command: PublishCommand): Promise<void> | undefined {
+    const topic = this.#host.catalogue.ensure(command.topic);
+    if (topic instanceof Promise) {
+      return topic.then((made) => this.#holdBack(this.publisher.publish(kind, command, made)));
+    }
+    this.#holdBack(this.publisher.publish(kind, command, topic));
+    return undefined;
+  }
+
+  /** Pauses the socket when this connection, all of them, or the shard has enough to write. */
+  #holdBack(engine: ShardEngine | null): void {
+    const { meter } = this.#host;
+    if (engine?.pressed) this.#pauseUntil((callback) => engine.onRelieved(callback));
+    else if (meter.pressed) this.#pauseUntil((callback) => meter.onRelieved(callback));
+    else if (this.publisher.pressed) this.#pause();
+  }
+
+  get #outboxFull(): boolean {
+    return this.connection.bufferedBytes > this.#host.config.socketBufferBytes;
+  }
+
+  #pauseUntil(onRelieved: (callback: () => void) => void): void {
+    this.#pause();
+    if (this.#awaitingRelief) return;
+    this.#awaitingRelief = true;
+    onRelieved(() => {
+      this.#awaitingRelief = false;
+      this.#readOnWhenRelieved();
+    });
+  }
+
+  #pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#updateReading();
+  }
+
+  #readOnWhenRelieved(): void {
+    if (!this.#paused || this.#awaitingRelief || !this.publisher.relieved || this.#outboxFull) return;
+    this.#paused = false;
+    if (!this.#busy) this.#goOn();
+  }
+
+  #reading = true;
+  #updateReading(): void {
+    const reading = !this.#paused && !this.#busy;
+    if (reading === this.#reading) return;
+    this.#reading = reading;
+    if (reading) this.connection.resume();
+    else this.connection.pause();
+  }
+
+  // --- deliveries ---
+
+  /** Bytes that the socket may take before deliveries wait. */
+  roomBytes(): number {
+    if (!this.#chart.delivering) return 0;
+    const room = this.#host.config.socketBufferBytes - this.connection.bufferedBytes;
+    if (room <= 0) this.#stalledSince ??= this.#host.clock.monotonic();
+    return room;
+  }
+
+  #onDrained(): void {
+    this.#stalledSince = null;
+    this.#readOnWhenRelieved();
+    this.commands.pump();
+  }
+
+  // --- watched by the gateway's sweep ---
+
+  /** Pings, and ends what is dead, silent before hello, or too slow. Called about once a second. */
+  sweep(now: number): void {
+    const { config } = this.#host;
+    if (this.#chart.value === 'handshaking' && now - this.openedAt > config.helloTimeoutMs) {
+      this.#refuse('text', undefined, new BrokerError('HELLO_REQUIRED', `no hello within ${config.helloTimeoutMs} ms`));
+    } else if (this.#stalledSince !== null && now - this.#stalledSince > config.slowConsumerMs) {
+      this.#cut('SLOW_CONSUMER', `${this.connection.bufferedBytes} bytes unread for ${config.slowConsumerMs} ms`);
+    } else if (!this.#reading) {
+      // Its pongs are not read while its socket is paused: silence says nothing.
+      this.#heard();
+    } else if (this.#pingSentAt !== null && now - this.#pingSentAt > config.pingTimeoutMs) {
+      this.#cut('PING_TIMEOUT', `no pong within ${config.pingTimeoutMs} ms`);
+    } else if (this.#pingSentAt === null && now - this.#lastHeardAt > config.pingMs) {
+      this.#pingSentAt = now;
+      this.connection.ping();
+    }
+  }
+
+  #heard(): void {
+    this.#lastHeardAt = this.#host.clock.monotonic();
+    this.#pingSentAt = null;
+  }
+
+  // --- the end ---
+
+  /** Tells the client to go; publishes are refused by the shards, deliveries stop with the drain. */
+  goAway(notice: Omit<GoAway, 'op' | 'lastAccepted'>): void {
+    if (this.#chart.value === 'closed') return;
+    const { lastAccepted } = this.publisher;
+    this.#chart.send({ type: notice.stage === 'drain' ? 'goaway.drain' : 'goaway.announce' });
+    this.outbox.flush();
+    this.outbox.send('text', { op: 'goaway', ...notice, ...(lastAccepted.length === 0 ? {} : { lastAccepted }) });
+  }
+
+  /** The drain was cancelled: deliveries go on. */
+  stay(): void {
+    this.#chart.send({ type: 'goaway.cancelled' });
+    this.commands.pump();
+  }
+
+  /** Closes behind everything that was said. */
+  leave(closeCode: number, reason: string): void {
+    if (!this.#chart.send({ type: 'close' })) return;
+    this.outbox.flush();
+    this.commands.endAll();
+    this.connection.close(closeCode, reason);
+  }
+
+  close(code: ErrorCode, reason: string): void {
+    this.leave(errorTable[code].closeCode ?? 1008, `${code}: ${reason}`);
+  }
+
+  /** Closes a connection that does not read or answer; the adapter cuts it when the close is not answered. */
+  #cut(code: ErrorCode, reason: string): void {
+    this.#host.logger.info({ session: this.id, client: this.client, code, reason }, 'connection cut');
+    this.close(code, reason);
+  }
+
+  /** Calls back once the connection is gone. */
+  onEnd(callback: () => void): void {
+    this.#endWaiters.push(callback);
+  }
+
+  #onClosed(code: number, reason: string): void {
+    for (const callback of this.#endWaiters.splice(0)) callback();
+    this.#chart.send({ type: 'socket.closed', code, reason });
+    this.commands.endAll();
+    this.#inbox = [];
+    this.#host.closed(this);
+  }
+}
+
+export function idOf(id: CommandId): { id?: number | string } {
+  return id === undefined ? {} : { id };
+}

@@ -1,0 +1,236 @@
+/**
+ * The sessions of the gateway: admits connections, sweeps them once a second (one timer for all), tells them to go and
+ * closes them at an even pace. Made by the composition root, driven by the gateway actor.
+ */
+
+import type { Config } from '../config.ts';
+import { BrokerError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import { SessionChart } from '../machines/session.ts';
+import type { Clock, TimerHandle } from '../ports/clock.ts';
+import type { Connection } from '../ports/connection.ts';
+import type { Random } from '../ports/random.ts';
+import type { Catalogue } from '../shard/catalogue.ts';
+import type { ShardTable } from '../shard/shard-table.ts';
+import type { FlightMeter } from './flight-meter.ts';
+import { Session, type SessionHost } from './session.ts';
+import { TextCache } from './text-cache.ts';
+
+export interface SessionsOptions {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly shards: ShardTable;
+  readonly catalogue: Catalogue;
+  readonly meter: FlightMeter;
+  readonly brokerName: string;
+}
+
+export interface LeaveNotice {
+  readonly stage: 'announce' | 'drain';
+  readonly reason: string;
+  readonly deadlineMs: number;
+}
+
+/** How the sessions ended: told and answered, or cut because they did not answer the close in time. */
+export interface ClosedSessions {
+  readonly closedGraceful: number;
+  readonly closedForced: number;
+}
+
+const SWEEP_MS = 1000;
+/** Pace of closing: this much per session, so that ten thousand take five seconds. */
+const CLOSE_EACH_MS = 0.5;
+const CLOSE_TICK_MS = 20;
+/** Time that a client has to answer the close before it is cut. */
+const CLOSE_ANSWER_MS = 1000;
+/** Longest wait for commits of what was delivered, and how often it is looked at. */
+const COMMIT_WAIT_MAX_MS = 5000;
+const COMMIT_LOOK_MS = 20;
+/** Reconnects are spread over this much per session, within the two bounds. */
+const RECONNECT_EACH_MS = 2;
+const RECONNECT_MIN_MS = 1000;
+const RECONNECT_MAX_MS = 30_000;
+
+export class Sessions implements SessionHost {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly shards: ShardTable;
+  readonly catalogue: Catalogue;
+  readonly meter: FlightMeter;
+  readonly texts = new TextCache();
+  readonly brokerName: string;
+  readonly #random: Random;
+  readonly #sessions = new Set<Session>();
+  readonly #producers = new Map<string, Session>();
+  #sweeping: TimerHandle | null = null;
+  #notice: LeaveNotice | null = null;
+  #graceful = 0;
+  #forced = 0;
+  #emptyWaiters: (() => void)[] = [];
+  #opened = 0;
+
+  constructor(options: SessionsOptions) {
+    this.config = options.config;
+    this.clock = options.clock;
+    this.logger = options.logger;
+    this.shards = options.shards;
+    this.catalogue = options.catalogue;
+    this.meter = options.meter;
+    this.brokerName = options.brokerName;
+    this.#random = options.random;
+  }
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  /** Connections accepted since the start. */
+  get opened(): number {
+    return this.#opened;
+  }
+
+  get draining(): boolean {
+    return this.#notice !== null;
+  }
+
+  get all(): Iterable<Session> {
+    return this.#sessions;
+  }
+
+  /** A connection arrived. */
+  accept(connection: Connection): void {
+    this.#opened += 1;
+    const balance = Math.floor(this.#random.next() * 1024);
+    const session = new Session(this.#random.id(), connection, this, new SessionChart(), balance);
+    this.#sessions.add(session);
+    this.#startSweeping();
+    session.start();
+    if (this.#notice !== null) this.#tell(session, this.#notice);
+  }
+
+  claimProducer(producer: string, session: Session): void {
+    const holder = this.#producers.get(producer);
+    this.#producers.set(producer, session);
+    if (holder === undefined || holder === session) return;
+    this.logger.info({ producer, from: holder.id, to: session.id }, 'producer taken over by another connection');
+    const error = new BrokerError('PRODUCER_TAKEN', `producer ${producer} said hello on another connection`);
+    holder.outbox.refuse('text', undefined, error);
+    holder.close('PRODUCER_TAKEN', error.message);
+  }
+
+  closed(session: Session): void {
+    this.#sessions.delete(session);
+    const { producer } = session;
+    if (producer !== undefined && this.#producers.get(producer) === session) this.#producers.delete(producer);
+    if (this.#sessions.size > 0) return;
+    this.#stopSweeping();
+    for (const resolve of this.#emptyWaiters.splice(0)) resolve();
+  }
+
+  // --- the sweep ---
+
+  #startSweeping(): void {
+    this.#sweeping ??= this.clock.setTimeout(() => this.#sweep(), SWEEP_MS);
+  }
+
+  #stopSweeping(): void {
+    if (this.#sweeping === null) return;
+    this.clock.clearTimeout(this.#sweeping);
+    this.#sweeping = null;
+  }
+
+  #sweep(): void {
+    this.#sweeping = null;
+    const now = this.clock.monotonic();
+    for (const session of this.#sessions) session.sweep(now);
+    if (this.#sessions.size > 0) this.#startSweeping();
+  }
+
+  // --- leaving ---
+
+  /** Tells every client, and those who still come. */
+  announce(notice: LeaveNotice): void {
+    this.#notice = notice;
+    for (const session of this.#sessions) this.#tell(session, notice);
+  }
+
+  /** The drain was cancelled. */
+  cancel(): void {
+    this.#notice = null;
+    for (const session of this.#sessions) session.stay();
+  }
+
+  #tell(session: Session, notice: LeaveNotice): void {
+    const spread = Math.min(Math.max(this.#sessions.size * RECONNECT_EACH_MS, RECONNECT_MIN_MS), RECONNECT_MAX_MS);
+    const reconnectAfterMs = Math.round(notice.deadlineMs / 10 + this.#random.next() * spread);
+    session.goAway({ ...notice, deadlineMs: Math.round(notice.deadlineMs), reconnectAfterMs });
+  }
+
+  /**
+   * Closes all, the quiet ones first, evenly over a window that grows with their number and ends within `withinMs`;
+   * resolves when none is left. `withinMs` 0 closes all at once.
+   */
+  async close(closeCode: number, reason: string, withinMs: number): Promise<ClosedSessions> {
+    const waiting = this.#inClosingOrder();
+    const window = Math.min(waiting.length * CLOSE_EACH_MS, Math.max(withinMs - CLOSE_ANSWER_MS, 0));
+    const perTick = Math.ceil(waiting.length / Math.max(1, Math.floor(window / CLOSE_TICK_MS)));
+    for (let at = 0; at < waiting.length; at += perTick) {
+      for (const session of waiting.slice(at, at + perTick)) this.#closeOne(session, closeCode, reason);
+      if (at + perTick < waiting.length) await this.#pause(CLOSE_TICK_MS);
+    }
+    if (this.#sessions.size > 0) await new Promise<void>((resolve) => this.#emptyWaiters.push(resolve));
+    return this.closedCounts;
+  }
+
+  /** How the closed sessions ended, so far. */
+  get closedCounts(): ClosedSessions {
+    return { closedGraceful: this.#graceful, closedForced: this.#forced };
+  }
+
+  /**
+   * Resolves when no consumer owes a commit for what it was given, when none came for a while, or after `withinMs`.
+   * What is not committed comes again after the restart.
+   */
+  async commitsSettled(withinMs: number): Promise<void> {
+    const until = this.clock.monotonic() + Math.min(withinMs, COMMIT_WAIT_MAX_MS);
+    while (this.clock.monotonic() < until && this.#commitsOwed) await this.#pause(COMMIT_LOOK_MS);
+  }
+
+  get #commitsOwed(): boolean {
+    for (const session of this.#sessions) if (session.commands.owesCommits) return true;
+    return false;
+  }
+
+  /** Cuts what is left, at once. */
+  terminate(): void {
+    for (const session of this.#sessions) session.connection.terminate();
+  }
+
+  #inClosingOrder(): Session[] {
+    const drawn = [...this.#sessions].map((session) => ({ session, quiet: session.quiet, at: this.#random.next() }));
+    drawn.sort((a, b) => Number(b.quiet) - Number(a.quiet) || a.at - b.at);
+    return drawn.map(({ session }) => session);
+  }
+
+  #closeOne(session: Session, closeCode: number, reason: string): void {
+    if (!this.#sessions.has(session)) return;
+    session.leave(closeCode, reason);
+    const cut = this.clock.setTimeout(() => {
+      if (!this.#sessions.has(session)) return;
+      this.#forced += 1;
+      this.#graceful -= 1;
+      session.connection.terminate();
+    }, CLOSE_ANSWER_MS);
+    this.#graceful += 1;
+    session.onEnd(() => this.clock.clearTimeout(cut));
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.clock.setTimeout(resolve, ms);
+    });
+  }
+}

@@ -1,0 +1,280 @@
+/**
+ * What one shard holds outside its chart: stores, engine, reserve, the look at the free disk space. Each method is one
+ * step that the chart invokes or an action that it calls; they are safe in any order the chart can reach, and after
+ * `fence` none of them writes. Resources live here and not in XState: stopping an actor awaits nothing.
+ */
+
+import type { Config } from '../config.ts';
+import { BrokerError, messageOf, systemCodeOf } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import { type ChildCounts, noCounts } from '../machines/report.ts';
+import type { Clock, TimerHandle } from '../ports/clock.ts';
+import { type EngineFigures, ShardEngine } from '../shard/shard-engine.ts';
+import { type OpenShard, openShard, recoverShard, type ShardStores } from '../shard/shard-recovery.ts';
+import type { ShardTable } from '../shard/shard-table.ts';
+
+/** The disk space that a shard keeps back and looks at. */
+export interface ShardSpace {
+  /** Writes the reserve, when it is not there. */
+  ensureReserve(): Promise<void>;
+  /** Removes the reserve; resolves with the bytes that came free. */
+  giveBack(): Promise<number>;
+  freeBytes(): Promise<number>;
+}
+
+export interface ShardRuntimeOptions {
+  readonly shard: number;
+  readonly stores: ShardStores;
+  readonly space: ShardSpace;
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly table: ShardTable;
+  /** The shard is recovered; called before its gate opens. */
+  readonly onServing: (engine: ShardEngine) => void;
+}
+
+export interface ShardFigures extends EngineFigures {
+  /** Records made durable since the start. */
+  readonly records: number;
+  readonly partitions: number;
+  readonly diskFull: boolean;
+}
+
+export class ShardRuntime {
+  readonly shard: number;
+  readonly #options: ShardRuntimeOptions;
+  readonly #logger: Logger;
+  #open: OpenShard | null = null;
+  #engine: ShardEngine | null = null;
+  #diskTimer: TimerHandle | null = null;
+  #diskFull = false;
+  #accepting = false;
+  #ended = false;
+  readonly #abort = new AbortController();
+  #writtenAtDrain = 0;
+  #bytesAtDrain = 0;
+  /** Told once when the shard can't go on; set by the actor before `open`. */
+  onFault: (error: BrokerError) => void = () => {};
+
+  constructor(options: ShardRuntimeOptions) {
+    this.shard = options.shard;
+    this.#options = options;
+    this.#logger = options.logger;
+  }
+
+  get engine(): ShardEngine | null {
+    return this.#engine;
+  }
+
+  // --- opening ---
+
+  async open(): Promise<void> {
+    const { stores, clock } = this.#options;
+    const began = clock.monotonic();
+    this.#open = await openShard(this.shard, stores, this.#logger);
+    const { log, cutBytes } = this.#open;
+    const durationMs = Math.round(clock.monotonic() - began);
+    this.#logger.debug({ shard: this.shard, durationMs, logBytes: log.bytes, cutBytes }, 'log open');
+    if (cutBytes > 0)
+      this.#logger.warn({ shard: this.shard, cutBytes }, 'cut a torn, never acknowledged end of the log');
+  }
+
+  async recover(signal: AbortSignal): Promise<void> {
+    const { clock, space, table, config, onServing } = this.#options;
+    const open = this.#open;
+    if (open === null) throw new BrokerError('INTERNAL', 'a shard is recovered before it is open');
+    const began = clock.monotonic();
+    const recovered = await recoverShard(open, clock.now(), AbortSignal.any([signal, this.#abort.signal]));
+    this.#engine = new ShardEngine({
+      state: open.state,
+      log: open.log,
+      meta: open.meta,
+      clock,
+      limits: config,
+      logger: this.#logger,
+      giveReserveBack: () => space.giveBack(),
+      onDiskFull: () => this.#noteDiskFull(true),
+      onFault: (error) => this.#fault(error),
+    });
+    await this.#lookAtDisk();
+    table.serve(this.#engine);
+    onServing(this.#engine);
+    const { shorter, rebuilt } = open;
+    const durationMs = Math.round(clock.monotonic() - began);
+    this.#logger.info(
+      { shard: this.shard, durationMs, epoch: open.state.epoch, ...recovered, rebuilt },
+      'shard recovered',
+    );
+    if (shorter)
+      this.#logger.error(
+        { shard: this.shard },
+        'the log came back shorter than it was: every partition begins a new epoch',
+      );
+  }
+
+  /** Ends a replay under way: it is made again at the next start. */
+  abortRecovery(): void {
+    this.#abort.abort();
+  }
+
+  // --- the gate ---
+
+  openGate(): void {
+    this.#accepting = true;
+    this.#engine?.commitGate.open();
+    if (this.#diskFull) this.#shutForDisk();
+    else this.#engine?.publishGate.open();
+  }
+
+  /** The barrier: from this call on no publish is admitted. */
+  closeGate(retryAfterMs: number): void {
+    if (this.#accepting) this.#markDrain();
+    this.#accepting = false;
+    this.#engine?.publishGate.shut('DRAINING', 'the broker is shutting down', retryAfterMs);
+  }
+
+  // --- the end ---
+
+  /** Resolves when everything that was admitted is answered. */
+  async settle(): Promise<void> {
+    await this.#engine?.settle();
+  }
+
+  /** The last group: commits are refused from here on, and all that waits is written. */
+  async writeRemaining(): Promise<void> {
+    const { engine } = this;
+    if (engine === null) return;
+    engine.commitGate.shut('DRAINING', 'the broker is shutting down');
+    await engine.settle();
+  }
+
+  async checkpoint(): Promise<void> {
+    await this.#engine?.checkpoint();
+  }
+
+  async markClean(): Promise<void> {
+    await this.#engine?.markClean();
+  }
+
+  /** Lets go of every descriptor. */
+  async release(): Promise<void> {
+    this.#end();
+    this.#options.table.fail(this.shard, new BrokerError('DRAINING', 'the shard is released'));
+    if (this.#engine !== null) {
+      await this.#engine.release();
+      return;
+    }
+    await this.#open?.meta.close();
+    await this.#open?.log.close();
+  }
+
+  /** Gives the shard up: whoever waits is told, nothing is written any more, a late completion changes nothing. */
+  fence(error: BrokerError): void {
+    this.#end();
+    this.#options.table.fail(this.shard, error);
+    this.#engine?.fence(error);
+  }
+
+  #end(): void {
+    this.#ended = true;
+    this.#accepting = false;
+    if (this.#diskTimer !== null) this.#options.clock.clearTimeout(this.#diskTimer);
+    this.#diskTimer = null;
+  }
+
+  #fault(error: BrokerError): void {
+    this.#end();
+    this.#options.table.fail(this.shard, error);
+    this.#logger.error({ shard: this.shard, err: error }, 'shard failed');
+    this.onFault(error);
+  }
+
+  // --- the disk ---
+
+  async #lookAtDisk(): Promise<void> {
+    const { space, config, clock } = this.#options;
+    try {
+      const free = await space.freeBytes();
+      if (this.#ended) return;
+      // Back only with a margin, so that a disk at the mark does not flap.
+      if (this.#diskFull ? free > config.diskLowBytes * 1.25 : free >= config.diskLowBytes) await this.#welcomeSpace();
+      else this.#noteDiskFull(true);
+      this.#engine?.answerOverdue();
+    } catch (error) {
+      this.#logger.warn(
+        { shard: this.shard, err: error, system: systemCodeOf(error) },
+        'the free disk space cannot be read',
+      );
+    }
+    if (this.#ended) return;
+    this.#diskTimer = clock.setTimeout(() => void this.#lookAtDisk(), config.diskCheckMs);
+  }
+
+  async #welcomeSpace(): Promise<void> {
+    this.#engine?.retryNow();
+    try {
+      await this.#options.space.ensureReserve();
+    } catch (error) {
+      this.#logger.warn({ shard: this.shard, reason: messageOf(error) }, 'no room for the disk reserve');
+      this.#noteDiskFull(true);
+      return;
+    }
+    this.#noteDiskFull(false);
+  }
+
+  #noteDiskFull(full: boolean): void {
+    if (full === this.#diskFull || this.#ended) return;
+    this.#diskFull = full;
+    if (full) this.#logger.error({ shard: this.shard }, 'disk full: publishes are refused, reads and commits go on');
+    else this.#logger.info({ shard: this.shard }, 'disk space is back: publishes are taken again');
+    if (!this.#accepting) return;
+    if (full) this.#shutForDisk();
+    else this.#engine?.publishGate.open();
+  }
+
+  #shutForDisk(): void {
+    const { diskCheckMs } = this.#options.config;
+    this.#engine?.publishGate.shut('DISK_FULL', 'free disk space is under the mark', 2 * diskCheckMs);
+  }
+
+  /** The drain began: what is written from here on counts as flushed. */
+  #markDrain(): void {
+    this.#writtenAtDrain = this.#engine?.counts.writtenRecords ?? 0;
+    this.#bytesAtDrain = this.#engine?.counts.writtenBytes ?? 0;
+  }
+
+  /** What the shard's report accounts for. */
+  get counts(): ChildCounts {
+    const engine = this.#engine;
+    if (engine === null) return noCounts;
+    const { counts } = engine;
+    return {
+      ...noCounts,
+      flushedRecords: counts.writtenRecords - this.#writtenAtDrain,
+      flushedBytes: counts.writtenBytes - this.#bytesAtDrain,
+      lost: counts.lost,
+      unknown: counts.unknown,
+    };
+  }
+
+  get figures(): ShardFigures {
+    const engine = this.#engine;
+    return {
+      ...(engine?.figures ?? noFigures),
+      records: engine?.counts.writtenRecords ?? 0,
+      partitions: engine?.state.partitions.size ?? 0,
+      diskFull: this.#diskFull,
+    };
+  }
+}
+
+const noFigures: EngineFigures = {
+  queueBytes: 0,
+  queueEntries: 0,
+  logBytes: 0,
+  recentBytes: 0,
+  groups: 0,
+  writeAgeMs: null,
+  flushBytesPerSecond: null,
+};

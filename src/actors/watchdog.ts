@@ -1,0 +1,55 @@
+/**
+ * The watchdog: two threads, started at boot while threads can still be started. One writes the report that the process
+ * could not write, the other kills, a little later; apart, since a write to the disk that hangs would hang the kill too.
+ * Both wait without a loop of the main thread: they sleep on shared memory and look at the clock.
+ */
+import { Worker } from 'node:worker_threads';
+import type { Watchdog } from '../ports/watchdog.ts';
+
+/** The shared words: the time to act (monotonic ns, 0 for never), and the length of the report. */
+export const WATCHDOG_BYTES_MAX = 64 * 1024;
+export const REPORT_AT = 24;
+
+/** The report is written this much before the kill. */
+const REPORT_AHEAD_MS = 200;
+
+export interface WatchdogData {
+  readonly shared: SharedArrayBuffer;
+  readonly duty: 'report' | 'kill';
+  readonly reportPath: string;
+}
+
+/** Starts the threads. Only from the built package: a thread loads a file of its own. */
+export function startWatchdog(reportPath: string): Watchdog & { stop(): Promise<void> } {
+  const shared = new SharedArrayBuffer(REPORT_AT + WATCHDOG_BYTES_MAX);
+  const times = new BigInt64Array(shared, 0, 2);
+  const length = new Int32Array(shared, 16, 1);
+  const text = new Uint8Array(shared, REPORT_AT);
+  const workers = (['report', 'kill'] as const).map((duty) => {
+    const workerData: WatchdogData = { shared, duty, reportPath };
+    const worker = new Worker(new URL('./watchdog-thread.js', import.meta.url), {
+      workerData,
+      resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 4, stackSizeMb: 1 },
+    });
+    worker.unref();
+    return worker;
+  });
+  return {
+    arm: (ms, report) => {
+      const bytes = Buffer.from(report).subarray(0, WATCHDOG_BYTES_MAX);
+      Atomics.store(length, 0, 0);
+      text.set(bytes);
+      Atomics.store(length, 0, bytes.length);
+      const killAt = process.hrtime.bigint() + BigInt(Math.round(ms)) * 1_000_000n;
+      Atomics.store(times, 0, killAt - BigInt(REPORT_AHEAD_MS) * 1_000_000n);
+      Atomics.store(times, 1, killAt);
+    },
+    disarm: () => {
+      Atomics.store(times, 0, 0n);
+      Atomics.store(times, 1, 0n);
+    },
+    stop: async () => {
+      await Promise.all(workers.map((worker) => worker.terminate()));
+    },
+  };
+}
