@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest';
+import { SessionChart, type SessionEvent, sessionMachine } from '../../src/machines/session.ts';
+
+const events: SessionEvent[] = [
+  { type: 'hello.accepted' },
+  { type: 'hello.refused' },
+  { type: 'goaway.announce' },
+  { type: 'goaway.drain' },
+  { type: 'goaway.cancelled' },
+  { type: 'close' },
+  { type: 'socket.closed', code: 1000, reason: '' },
+];
+
+function chartAfter(...types: SessionEvent['type'][]): SessionChart {
+  const chart = new SessionChart();
+  for (const type of types) chart.send(events.find((event) => event.type === type) as SessionEvent);
+  return chart;
+}
+
+describe('the chart of a session', () => {
+  it('serves and delivers once hello was accepted', () => {
+    expect(chartAfter().serving).toBe(true);
+    expect(chartAfter().delivering).toBe(false);
+    expect(chartAfter('hello.accepted').delivering).toBe(true);
+  });
+
+  it('M3: delivers on while a shutdown is announced, not while it drains, and again when that is cancelled', () => {
+    expect(chartAfter('hello.accepted', 'goaway.announce').delivering).toBe(true);
+    const draining = chartAfter('hello.accepted', 'goaway.announce', 'goaway.drain');
+    expect([draining.serving, draining.delivering]).toEqual([true, false]);
+    draining.send({ type: 'goaway.cancelled' });
+    expect(draining.delivering).toBe(true);
+  });
+
+  it('M2: serves nothing once it leaves', () => {
+    for (const type of ['close', 'hello.refused'] as const) expect(chartAfter(type).serving).toBe(false);
+  });
+
+  it('M1, M4: every state ends with the socket, and no event breaks one', () => {
+    const states = new Set<string>();
+    const visit = (path: SessionEvent[]): void => {
+      const chart = new SessionChart();
+      for (const event of path) chart.send(event);
+      states.add(chart.value);
+      expect(chart.snapshot.status).not.toBe('error');
+      const ended = new SessionChart();
+      for (const event of path) ended.send(event);
+      ended.send({ type: 'socket.closed', code: 1006, reason: '' });
+      expect(ended.value).toBe('closed');
+      if (path.length < 4) for (const event of events) visit([...path, event]);
+    };
+    visit([]);
+    expect([...states].sort()).toEqual(Object.keys(sessionMachine.states).sort());
+  });
+
+  it('tells whether an event changed anything', () => {
+    const chart = new SessionChart();
+    expect(chart.send({ type: 'close' })).toBe(true);
+    expect(chart.send({ type: 'close' })).toBe(false);
+    expect(chart.send({ type: 'hello.accepted' })).toBe(false);
+  });
+});
