@@ -77,9 +77,6 @@ export class Client {
   readonly #dispatcher: Dispatcher;
   readonly #outbox: Outbox;
   readonly #emitter = new Emitter<ClientEvents>();
-  readonly #subscriptions = new Set<Subscription<unknown>>();
-  /** Those that stand, by the broker's number. */
-  readonly #routes = new Map<number, Subscription<unknown>>();
   readonly #host: SubscriptionHost;
   readonly #welcomed = new Deferred<Welcome>();
   #welcome: Welcome | null = null;
@@ -95,20 +92,16 @@ export class Client {
       backoff: { ...backoffDefaults, ...settings.backoff },
       clock,
       random,
+      emitter: this.#emitter,
       events: {
-        state: (state) => this.#emitter.emit('state', state),
         ready: (welcome) => this.#ready(welcome),
         reply: (reply, body) => this.#take(reply, body),
-        goaway: (goaway) => {
-          this.#dispatcher.goaway(goaway);
-          this.#emitter.emit('goaway', goaway);
-        },
+        goaway: (goaway) => this.#dispatcher.goaway(goaway),
         lost: () => this.#lost(),
-        error: (error) => this.#emitter.emit('error', error),
         closed: (reason) => this.#closed(reason),
       },
     });
-    this.#requests = new Requests(this.#link, clock, random, (error) => this.#emitter.emit('error', error));
+    this.#requests = new Requests(this.#link, clock, random, this.#emitter);
     this.#dispatcher = new Dispatcher({
       link: this.#link,
       requests: this.#requests,
@@ -124,9 +117,10 @@ export class Client {
       link: this.#link,
       requests: this.#requests,
       emitter: this.#emitter,
+      clock,
       random,
-      routes: this.#routes,
-      subscriptions: this.#subscriptions,
+      routes: new Map(),
+      subscriptions: new Set(),
     };
   }
 
@@ -183,7 +177,7 @@ export class Client {
   ): Subscription<Value> {
     if (this.#closedBy !== null) throw this.#closedBy;
     const subscription = new Subscription<Value>(this.#host, topic, options, schema);
-    this.#subscriptions.add(subscription as Subscription<unknown>);
+    this.#host.subscriptions.add(subscription as Subscription<unknown>);
     if (options.signal?.aborted) subscription.end(null);
     else if (this.#link.up) subscription.open();
     return subscription;
@@ -233,7 +227,7 @@ export class Client {
    */
   async drain(): Promise<void> {
     await this.#outbox.drain();
-    await Promise.all([...this.#subscriptions].map((subscription) => subscription.settled));
+    await Promise.all([...this.#host.subscriptions].map((subscription) => subscription.settled));
   }
 
   /**
@@ -250,14 +244,14 @@ export class Client {
 
   #ready(welcome: Welcome): void {
     this.#welcome = welcome;
-    for (const subscription of this.#subscriptions) subscription.open();
+    for (const subscription of this.#host.subscriptions) subscription.open();
     this.#requests.ready();
     this.#dispatcher.ready(welcome.limits);
     this.#welcomed.resolve(welcome);
   }
 
   #lost(): void {
-    for (const subscription of this.#subscriptions) subscription.leave();
+    for (const subscription of this.#host.subscriptions) subscription.leave();
     this.#requests.lost();
     this.#dispatcher.lost();
   }
@@ -265,7 +259,7 @@ export class Client {
   #closed(reason: SluiceError): void {
     this.#closedBy = reason;
     const failure = reason.code === 'CLOSED' ? null : reason;
-    for (const subscription of this.#subscriptions) subscription.end(failure);
+    for (const subscription of this.#host.subscriptions) subscription.end(failure);
     this.#requests.close(reason);
     this.#outbox.close(reason);
     this.#welcomed.reject(reason);
@@ -274,10 +268,10 @@ export class Client {
   #take(reply: Reply, body: Uint8Array): void {
     switch (reply.op) {
       case 'records':
-        this.#routes.get(reply.subscription)?.delivered(reply, body);
+        this.#host.routes.get(reply.subscription)?.delivered(reply, body);
         return;
       case 'gap':
-        this.#routes.get(reply.subscription)?.missed(reply);
+        this.#host.routes.get(reply.subscription)?.missed(reply);
         return;
       case 'published':
         if ('acks' in reply) this.#dispatcher.published(reply);
@@ -285,7 +279,7 @@ export class Client {
       case 'error': {
         if (this.#dispatcher.refused(reply.id, errorOf(reply)) || this.#requests.settle(reply)) return;
         if (reply.subscription === undefined) return;
-        this.#routes.get(reply.subscription)?.fault(errorOf(reply), reply.partition !== undefined);
+        this.#host.routes.get(reply.subscription)?.fault(errorOf(reply), reply.partition !== undefined);
         return;
       }
       default:

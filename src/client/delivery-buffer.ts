@@ -2,13 +2,7 @@
  * What was delivered and not yet taken by the loop, in order, and where the loop stands. Batches stay as they came and
  * are decoded record by record as they are taken.
  */
-import {
-  batchCount,
-  type DeliveredBatch,
-  decodeBatch,
-  type RecordView,
-  readDeliveredBatches,
-} from '../domain/record-batch.ts';
+import { type DeliveredBatch, decodeBatch, type RecordView, readDeliveredBatches } from '../domain/record-batch.ts';
 import type { Gap, Records, SubscribedPartition } from '../protocol/replies.ts';
 import type { RecordPlace } from './record.ts';
 import type { Position } from './subscription-options.ts';
@@ -36,7 +30,7 @@ export class DeliveryBuffer {
   readonly #positions = new Map<number, Writable<Position>>();
   #items: Item[] = [];
   #cursor: Cursor | null = null;
-  /** Records taken, or passed over, since it was last set to 0: what the broker may be given credit for again. */
+  /** Records taken since it was last set to 0: what the broker may be given credit for again. */
   taken = 0;
 
   constructor(topic: string) {
@@ -78,6 +72,8 @@ export class DeliveryBuffer {
       if (item === undefined) return null;
       const { position } = item;
       if ('gap' in item) {
+        // Told of a position that the loop has left behind meanwhile.
+        if (item.gap.reason === 'retention' && item.gap.offset <= position.offset) continue;
         position.offset = item.gap.offset;
         position.epoch = item.gap.epoch;
         return { kind: 'gap', gap: item.gap };
@@ -85,7 +81,6 @@ export class DeliveryBuffer {
       // A batch is delivered whole: what lies before the position was seen, or not asked for.
       const { batch, ...header } = item.batch;
       const seen = Math.max(0, position.offset - header.baseOffset);
-      this.taken += Math.min(seen, batchCount(batch));
       const place = { topic: this.#topic, partition: position.partition, ...header };
       this.#cursor = { position, place, views: decodeBatch(batch, seen) };
     }

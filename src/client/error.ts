@@ -70,8 +70,5 @@ export function messageOf(error: unknown): string {
 /** The error that a reply tells. */
 export function errorOf(reply: ErrorReply): SluiceError {
   const { code, message, retryable, retryAfterMs } = reply;
-  return new SluiceError(code, message, {
-    retryable,
-    retryAfterMs: retryAfterMs === undefined ? undefined : pauseMs(retryAfterMs),
-  });
+  return new SluiceError(code, message, { retryable, retryAfterMs: retryAfterMs && pauseMs(retryAfterMs) });
 }

@@ -41,7 +41,7 @@ export async function connect(target: string | URL | Transport, options: Connect
   const { signal } = options;
   if (signal?.aborted) throw aborted(signal);
   const transport =
-    typeof target === 'string' || target instanceof URL ? webSocketTransport(target, options.WebSocket) : target;
+    typeof target === 'object' && 'open' in target ? target : webSocketTransport(target, options.WebSocket);
   const client = new Client(transport, options);
   for (const [name, listener] of Object.entries(options.on ?? {})) {
     client.on(name as keyof ClientEvents, listener as (value: unknown) => void);

@@ -8,8 +8,10 @@
  */
 import type { GoAway, Reply, Welcome } from '../protocol/replies.ts';
 import { Backoff, type BackoffOptions } from './backoff.ts';
+import type { ClientEvents } from './client.ts';
 import { type ClientClock, pauseMs, Timer } from './clock.ts';
 import { Deferred } from './deferred.ts';
+import type { Emitter } from './emitter.ts';
 import { clientError, errorOf, messageOf, type SluiceError } from './error.ts';
 import { decodeFrame } from './frame.ts';
 import type { Transport, TransportConnection } from './transport.ts';
@@ -20,8 +22,8 @@ import type { Transport, TransportConnection } from './transport.ts';
  */
 export type ClientState = 'connecting' | 'ready' | 'draining' | 'waiting' | 'closed';
 
+/** What the link tells its client; `state`, `goaway` and `error` are emitted. */
 export interface LinkEvents {
-  state(state: ClientState): void;
   /** Welcomed: frames may be sent until `lost`. */
   ready(welcome: Welcome): void;
   /** Every reply but `welcome`, `goaway` and a refused hello. */
@@ -29,8 +31,6 @@ export interface LinkEvents {
   goaway(goaway: GoAway): void;
   /** The connection is gone; what was not answered on it never will be. */
   lost(): void;
-  /** A connection or an attempt failed, or the broker complained about the connection as a whole. */
-  error(error: SluiceError): void;
   /** Once, last. */
   closed(reason: SluiceError): void;
 }
@@ -43,6 +43,7 @@ export interface LinkOptions {
   readonly backoff: BackoffOptions;
   readonly clock: ClientClock;
   readonly random: () => number;
+  readonly emitter: Emitter<ClientEvents>;
   readonly events: LinkEvents;
 }
 
@@ -164,7 +165,7 @@ export class Link {
       else {
         if (reply.op === 'error' && reply.id === undefined && reply.subscription === undefined) {
           this.#complaint = errorOf(reply);
-          this.#options.events.error(this.#complaint);
+          this.#options.emitter.emit('error', this.#complaint);
         }
         if (this.#up) this.#options.events.reply(reply, body);
       }
@@ -203,6 +204,7 @@ export class Link {
     });
     this.#enter('draining');
     this.#options.events.goaway(goaway);
+    this.#options.emitter.emit('goaway', goaway);
   }
 
   /** Ends an attempt or a connection that cannot be used. */
@@ -221,14 +223,14 @@ export class Link {
   }
 
   #lost(error: SluiceError): void {
-    const { events, clock } = this.#options;
+    const { emitter, clock } = this.#options;
     const lived = clock.monotonic() - this.#upSince;
     if (this.#drop() && lived >= STABLE_MS) this.#backoff.reset();
     this.#failure = error;
     // Told to go and gone: no failure of anybody's.
     const told = this.#returnAfterMs;
     this.#returnAfterMs = null;
-    if (told === null) events.error(error);
+    if (told === null) emitter.emit('error', error);
     if (this.#state === 'closed') return;
     this.#enter('waiting');
     this.#timer.set(told ?? this.#backoff.next(), () => this.start());
@@ -255,6 +257,6 @@ export class Link {
   #enter(state: ClientState): void {
     if (state === this.#state) return;
     this.#state = state;
-    this.#options.events.state(state);
+    this.#options.emitter.emit('state', state);
   }
 }

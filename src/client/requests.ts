@@ -5,7 +5,9 @@
  */
 import type { Reply } from '../protocol/replies.ts';
 import { Backoff } from './backoff.ts';
+import type { ClientEvents } from './client.ts';
 import { type ClientClock, Timer } from './clock.ts';
+import type { Emitter } from './emitter.ts';
 import { clientError, errorOf, type SluiceError } from './error.ts';
 import { encodeFrame } from './frame.ts';
 import type { Link } from './link.ts';
@@ -22,8 +24,6 @@ export interface CallOptions<R extends Reply = Reply> {
   readonly patient?: boolean;
   /** As a binary frame, so that what follows from it is binary too. */
   readonly binary?: boolean;
-  /** ms before it is first sent. */
-  readonly delayMs?: number;
   readonly signal?: AbortSignal | undefined;
   /** Called in the very turn of the answer, before anything that came behind it is looked at. */
   readonly onReply?: (reply: R) => void;
@@ -47,17 +47,17 @@ export class Requests {
   readonly #link: Link;
   readonly #clock: ClientClock;
   readonly #random: () => number;
-  readonly #postponed: (error: SluiceError) => void;
+  readonly #emitter: Emitter<ClientEvents>;
   readonly #calls = new Map<number, Call>();
   #lastId = 0;
   #closed: SluiceError | null = null;
 
-  /** `postponed` is told of every refusal after which a command is sent again. */
-  constructor(link: Link, clock: ClientClock, random: () => number, postponed: (error: SluiceError) => void) {
+  /** Emits an `error` for every refusal after which a command is sent again. */
+  constructor(link: Link, clock: ClientClock, random: () => number, emitter: Emitter<ClientEvents>) {
     this.#link = link;
     this.#clock = clock;
     this.#random = random;
-    this.#postponed = postponed;
+    this.#emitter = emitter;
   }
 
   /** Calls not yet answered. */
@@ -73,7 +73,7 @@ export class Requests {
 
   /** Sends a command, at once or when there is a connection; rejects with what the broker refuses it with. */
   call<R extends Reply>(command: Command, options: CallOptions<R> = {}): Promise<R> {
-    const { repeatable = true, patient, binary, delayMs = 0, signal, onReply } = options;
+    const { repeatable = true, patient, binary, signal, onReply } = options;
     return new Promise<R>((resolve, reject) => {
       if (this.#closed !== null) throw this.#closed;
       if (signal?.aborted) throw aborted(signal);
@@ -97,8 +97,7 @@ export class Requests {
       };
       signal?.addEventListener('abort', abort);
       this.#calls.set(id, call);
-      if (delayMs > 0) this.#postpone(call, delayMs);
-      else this.#send(call);
+      this.#send(call);
     });
   }
 
@@ -108,11 +107,6 @@ export class Requests {
     this.#link.send(call.frame);
   }
 
-  #postpone(call: Call, ms: number): void {
-    call.sent = false;
-    call.timer.set(ms, () => this.#send(call));
-  }
-
   /** Takes the answer of a call; false when it is none. */
   settle(reply: Reply): boolean {
     const id = 'id' in reply ? reply.id : undefined;
@@ -120,8 +114,9 @@ export class Requests {
     if (call === undefined) return false;
     const outcome = reply.op === 'error' ? errorOf(reply) : reply;
     if (outcome instanceof Error && outcome.retryable && call.backoff !== null) {
-      this.#postpone(call, outcome.retryAfterMs ?? call.backoff.next());
-      this.#postponed(outcome);
+      call.sent = false;
+      call.timer.set(outcome.retryAfterMs ?? call.backoff.next(), () => this.#send(call));
+      this.#emitter.emit('error', outcome);
     } else {
       call.settle(outcome);
     }

@@ -1,6 +1,7 @@
 /** What a subscription is asked for, what it tells, and what it needs of its client. */
 import type { Gap } from '../protocol/replies.ts';
 import type { ClientEvents } from './client.ts';
+import type { ClientClock } from './clock.ts';
 import type { Emitter } from './emitter.ts';
 import type { Link } from './link.ts';
 import type { SluiceRecord } from './record.ts';
@@ -58,6 +59,7 @@ export interface SubscriptionHost {
   readonly link: Link;
   readonly requests: Requests;
   readonly emitter: Emitter<ClientEvents>;
+  readonly clock: ClientClock;
   readonly random: () => number;
   /** Subscriptions that stand, by the broker's number on this connection. */
   readonly routes: Map<number, Subscription<unknown>>;

@@ -10,6 +10,7 @@
  *       go of and asked for again.
  */
 import type { Committed, Gap, Records, Subscribed } from '../protocol/replies.ts';
+import { Timer } from './clock.ts';
 import { Commits } from './commits.ts';
 import { Deferred } from './deferred.ts';
 import { type DeliveredRecord, DeliveryBuffer } from './delivery-buffer.ts';
@@ -20,7 +21,7 @@ import type { GapEvent, Position, SubscriptionHost, TypedSubscribeOptions } from
 
 const CREDIT_DEFAULT = 1_000;
 /** Mean pause before a subscription that the broker broke off is begun again, when it says no time, ms. */
-const RESUME_MS = 1_000;
+const RESUME_MS = 2_000;
 
 export class Subscription<Value = unknown> implements AsyncIterableIterator<SluiceRecord<Value>> {
   readonly topic: string;
@@ -35,8 +36,10 @@ export class Subscription<Value = unknown> implements AsyncIterableIterator<Slui
   readonly #began = new Deferred<readonly Position[]>();
   /** The broker's number for it on this connection; null while it does not stand. */
   #id: number | null = null;
-  /** Ends the try to subscribe that is under way, or the wait for the next. */
+  /** Ends the try to subscribe that is under way. */
   #attempt: AbortController | null = null;
+  /** Until the next try, after the broker broke off. */
+  readonly #pause: Timer;
   #ended = false;
   /** What the iterator throws next; null when it ends cleanly. */
   #failure: SluiceError | null = null;
@@ -56,6 +59,7 @@ export class Subscription<Value = unknown> implements AsyncIterableIterator<Slui
     this.#schema = schema;
     this.#credit = options.credit ?? CREDIT_DEFAULT;
     this.#buffer = new DeliveryBuffer(topic);
+    this.#pause = new Timer(host.clock);
     this.#commits = new Commits((partition, offset) => this.#sendCommit(partition, offset));
     this.ready = this.#began.promise;
     // Whoever does not ask for it hears of a failure from the iterator.
@@ -121,12 +125,9 @@ export class Subscription<Value = unknown> implements AsyncIterableIterator<Slui
 
   /**
    * Commits a record as read (the offset behind it), or a next offset to read. Resolves with the committed offset once
-   * it is durable: never lower than one committed before. Those made while one is on its way go as one.
+   * it is durable: never lower than one committed before. Those made while one is on its way go as one. BAD_REQUEST without a group.
    */
   commit(at: SluiceRecord<unknown> | { readonly partition: number; readonly offset: number }): Promise<number> {
-    if (this.#options.group === undefined) {
-      return Promise.reject(clientError('BAD_REQUEST', 'a commit needs a `group`'));
-    }
     if (this.#ended) return Promise.reject(this.#over());
     return this.#commits.commit(at.partition, at instanceof SluiceRecord ? at.offset + 1 : at.offset);
   }
@@ -174,10 +175,13 @@ export class Subscription<Value = unknown> implements AsyncIterableIterator<Slui
     this.#arrival = null;
   }
 
-  /** Subscribes on the present connection, from where the loop stands. The client calls it on every new one. */
-  open(delayMs = 0): void {
+  /**
+   * Subscribes on the present connection, from where the loop stands. The client calls it on every new one. With `keep`
+   * what stands already goes on until the new one does.
+   */
+  open(keep = false): void {
     if (this.#ended) return;
-    this.leave();
+    if (!keep) this.leave();
     const attempt = new AbortController();
     this.#attempt = attempt;
     const { topic, positions } = this;
@@ -186,17 +190,20 @@ export class Subscription<Value = unknown> implements AsyncIterableIterator<Slui
     const options = {
       // So that deliveries are binary: the batches of the log, byte for byte.
       binary: true,
-      patient: true,
-      delayMs,
+      // With `keep` the loop goes on meanwhile: another try begins from where it stands by then.
+      patient: !keep,
       signal: attempt.signal,
       onReply: (reply: Subscribed) => this.#opened(reply),
     };
     this.#host.requests.call<Subscribed>(command, options).catch((error: SluiceError) => {
-      if (!attempt.signal.aborted) this.end(error);
+      if (attempt.signal.aborted) return;
+      if (keep) this.fault(error, true);
+      else this.end(error);
     });
   }
 
   #opened(reply: Subscribed): void {
+    this.#quit();
     this.#id = reply.subscription;
     this.#host.routes.set(reply.subscription, this as Subscription<unknown>);
     this.#buffer.begin(reply.partitions);
@@ -215,8 +222,8 @@ export class Subscription<Value = unknown> implements AsyncIterableIterator<Slui
   }
 
   /**
-   * The broker can't go on with it. For good: it ends. For now: it is begun again, unless only some partition
-   * (`partial`) is concerned, which comes back while the others go on.
+   * The broker can't go on with it, or with some partition alone (`partial`). For good: it ends. For now: it is begun
+   * again; what still comes from the other partitions goes on until then.
    */
   fault(error: SluiceError, partial: boolean): void {
     if (!error.retryable) {
@@ -224,7 +231,8 @@ export class Subscription<Value = unknown> implements AsyncIterableIterator<Slui
       return;
     }
     this.#host.emitter.emit('error', error);
-    if (!partial) this.open(error.retryAfterMs ?? RESUME_MS * (0.5 + this.#host.random()));
+    if (!partial) this.leave();
+    this.#pause.set(error.retryAfterMs ?? RESUME_MS * (0.5 + this.#host.random()), () => this.open(partial));
   }
 
   /** Ends the iterator: cleanly, or by throwing `failure`. */
@@ -246,9 +254,15 @@ export class Subscription<Value = unknown> implements AsyncIterableIterator<Slui
     return clientError('CLOSED', 'the subscription has ended');
   }
 
-  /** Ends what stands at the broker and lets go of what came of it. The client calls it when a connection is lost. */
+  /** Ends what is under way and what stands. The client calls it when a connection is lost. */
   leave(): void {
     this.#attempt?.abort();
+    this.#pause.clear();
+    this.#quit();
+  }
+
+  /** Ends what stands at the broker and lets go of what came of it. */
+  #quit(): void {
     this.#buffer.clear();
     if (this.#id === null) return;
     const { link, requests, routes } = this.#host;

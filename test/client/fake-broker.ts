@@ -46,6 +46,7 @@ export class FakePartition {
 interface FakeSubscription {
   readonly id: number;
   readonly topic: string;
+  readonly group: string | undefined;
   readonly next: Map<number, number>;
   /** Gaps to be told before the next delivery. */
   readonly gaps: Message[];
@@ -326,7 +327,14 @@ export class FakeBroker {
     const from = command['from'] ?? (group === undefined ? 'latest' : 'committed');
     if (!this.topics.has(topic)) return unknownTopic;
     this.#lastSubscription += 1;
-    const subscription: FakeSubscription = { id: this.#lastSubscription, topic, next: new Map(), gaps: [], credit };
+    const subscription: FakeSubscription = {
+      id: this.#lastSubscription,
+      topic,
+      group,
+      next: new Map(),
+      gaps: [],
+      credit,
+    };
     const partitions = this.topic(topic).map((partition, index) => {
       const given = (command['positions'] as Message[] | undefined)?.find(
         (position) => position['partition'] === index,
@@ -352,8 +360,9 @@ export class FakeBroker {
     if (subscription === undefined) {
       return { op: 'error', code: 'UNKNOWN_SUBSCRIPTION', retryable: false, message: 'none' };
     }
-    const subscribe = this.commands('subscribe').findLast((each) => each['topic'] === subscription.topic);
-    const key = `${subscription.topic}/${command['partition']}/${subscribe?.['group']}`;
+    if (subscription.group === undefined)
+      return { op: 'error', code: 'BAD_REQUEST', retryable: false, message: 'no group' };
+    const key = `${subscription.topic}/${command['partition']}/${subscription.group}`;
     const offset = Math.max(this.committed.get(key) ?? 0, command['offset']);
     this.committed.set(key, offset);
     return { op: 'committed', partition: command['partition'], offset };
@@ -369,7 +378,7 @@ export class FakeBroker {
           const partition = this.topic(subscription.topic)[index];
           const batch = partition?.batches.find(({ base, count }) => base <= offset && offset < base + count);
           if (partition === undefined || batch === undefined || subscription.credit <= 0) continue;
-          subscription.credit -= batch.count;
+          subscription.credit -= batch.base + batch.count - offset;
           subscription.next.set(index, batch.base + batch.count);
           const header = {
             op: 'records',
