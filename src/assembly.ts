@@ -65,7 +65,7 @@ export function assemble(parts: AssemblyParts): Assembly {
   const sessions = new Sessions({ config, clock, random, logger, shards: table, catalogue, meter, brokerName });
   const gateway = new Gateway({ config, clock, logger, listen, sessions });
   const { adminHost: host, adminPort: port, adminToken: token } = config;
-  const admin = new AdminServer({ host, port, token, view, logger });
+  const admin = new AdminServer({ host, port, token, view, logger, clock });
   const logic = supervisorMachine.provide({
     actors: { shard: shardLogic(runtimes), gateway: gatewayLogic(gateway), admin: adminLogic(admin, logger) },
   });

@@ -1,7 +1,8 @@
 /** What a running broker shows: the answers of `/status`, `/shutdown` and `/readyz`. Reads only. */
-import type { Actor } from 'xstate';
+import type { Actor, ActorRefFrom } from 'xstate';
 import type { Assembly } from './assembly.ts';
-import { shardId } from './machines/shard.ts';
+import { flushEtaMs } from './machines/budget.ts';
+import { shardId, type shardMachine } from './machines/shard.ts';
 import type { supervisorMachine } from './machines/supervisor.ts';
 import type { DataDirectory } from './storage/data-directory.ts';
 
@@ -33,15 +34,37 @@ export function statusOf({ assembly, supervisor, data }: RunningBroker): Shown {
 
 /** `now`: monotonic ms. */
 export function shutdownStateOf({ assembly, supervisor }: RunningBroker, now: number): Shown {
-  const { phase, stopping, reason, mode, requests, plan, phases, children } = supervisor.getSnapshot().context;
+  const { phase, phaseSince, stopping, reason, mode, requests, plan, phases, children } =
+    supervisor.getSnapshot().context;
+  const load = assembly.load();
+  const etaMs = flushEtaMs(load);
   return {
     phase,
     stopping,
+    phaseMs: Math.round(now - phaseSince),
     ...(plan === null ? {} : { reason, mode, requests, deadlineMs: Math.max(Math.round(plan.reportUntil - now), 0) }),
-    pendingBytes: assembly.load().pendingBytes,
+    // Null while nothing was measured: an estimate out of nothing would be a promise out of nothing.
+    etaMs: etaMs === null || !Number.isFinite(etaMs) ? null : Math.round(etaMs),
+    pendingBytes: load.pendingBytes,
+    sessions: assembly.sessions.size,
     phases,
+    shards: assembly.runtimes.map((runtime) => {
+      const id = shardId(runtime.shard);
+      const { pendingRecords, queueBytes, writeAgeMs } = runtime.pending;
+      const { flushedRecords, flushedBytes } = runtime.counts;
+      const child = children[id];
+      const operation = shardOperation(supervisor, id);
+      const progress = { pendingRecords, pendingBytes: queueBytes, flushedRecords, flushedBytes, writeAgeMs };
+      return { id, state: child?.state ?? 'starting', operation, ...progress, detail: child?.detail ?? null };
+    }),
     children: Object.values(children).map(({ id, kind, state, detail }) => ({ id, kind, state, detail })),
   };
+}
+
+/** What a shard is at, by its own chart; null once it has ended. */
+function shardOperation(supervisor: RunningBroker['supervisor'], id: string): string | null {
+  const shard = supervisor.system.get(id) as ActorRefFrom<typeof shardMachine> | undefined;
+  return shard?.getSnapshot().context.operation ?? null;
 }
 
 export function readinessOf({ supervisor }: RunningBroker): Shown {

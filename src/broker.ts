@@ -4,10 +4,12 @@
  */
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
-import { type Actor, createActor } from 'xstate';
+import { type Actor, type AnyActorRef, createActor } from 'xstate';
 import type { AdminRequest, AdminView } from './actors/admin-server.ts';
+import { followGuest } from './actors/guest.ts';
 import { listen } from './actors/websocket-listener.ts';
 import { type Assembly, assemble } from './assembly.ts';
+import { tellChild, tellPhase } from './broker-log.ts';
 import { type RunningBroker, readinessOf, shutdownStateOf, statusOf } from './broker-status.ts';
 import { type Config, configSchema } from './config.ts';
 import { BrokerError, messageOf } from './errors.ts';
@@ -38,6 +40,10 @@ export interface BrokerOptions {
   readonly listen?: boolean;
   /** False for a broker without the admin endpoint. */
   readonly admin?: boolean;
+  /** Actors of your own that leave with the broker: told `{ type: 'shutdown' }`, waited for until they are done. */
+  readonly guests?: readonly { readonly id: string; readonly actor: AnyActorRef }[];
+  /** Aborted: the broker stops, as by `stop`. */
+  readonly signal?: AbortSignal;
 }
 
 /** What a broker is made of besides its settings; the real world where nothing else is given. */
@@ -125,8 +131,23 @@ export class Broker implements AsyncDisposable {
    * `status`, and its siblings serve.
    */
   start(): Promise<void> {
-    this.#starting ??= this.#start();
+    if (this.#starting === null) {
+      this.#starting = this.#start();
+      this.#stopOnAbort();
+    }
     return this.#starting;
+  }
+
+  #stopOnAbort(): void {
+    const { signal } = this.#options;
+    if (signal === undefined) return;
+    const stop = (): void => {
+      void this.stop({ reason: `aborted: ${messageOf(signal.reason)}` });
+    };
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop, { once: true });
+    // The signal may outlive many brokers: nothing of this one stays behind on it.
+    void this.#ended.then(() => signal.removeEventListener('abort', stop));
   }
 
   async #start(): Promise<void> {
@@ -172,12 +193,13 @@ export class Broker implements AsyncDisposable {
         shardCounts: assembly.shardCounts,
         gateway: this.#options.listen !== false,
         admin: this.#options.admin !== false,
-        guests: [],
+        guests: (this.#options.guests ?? []).map(({ id, actor }) => ({ id, ref: actor })),
       },
     });
     this.#running = { assembly, supervisor, data };
     const started = this.#follow(supervisor, assembly, data, held);
     supervisor.start();
+    for (const { id, actor } of this.#options.guests ?? []) followGuest(supervisor, id, actor);
     if (this.#stopAsked !== null) supervisor.send({ type: 'shutdown', ...this.#stopAsked });
     await started;
     await assembly.catalogue.closeOrphans().catch((error: unknown) => {
@@ -196,12 +218,13 @@ export class Broker implements AsyncDisposable {
           const { context } = snapshot;
           for (const child of Object.values(context.children)) {
             const before = told[child.id];
-            if (before !== child && before?.state !== child.state) this.#tellChild(child, before?.since ?? child.since);
+            if (before !== child && before?.state !== child.state)
+              tellChild(logger, child, before?.since ?? child.since);
           }
           told = context.children;
           if (context.stopping && context.plan !== null) this.#armWatchdog(snapshot.context);
           if (context.phase === phase) return;
-          this.#tellPhase(context);
+          tellPhase(logger, context);
           phase = context.phase;
           if (phase === 'running') {
             const ms = Math.round(clock.monotonic() - this.#startedAt);
@@ -225,25 +248,6 @@ export class Broker implements AsyncDisposable {
     });
   }
 
-  #tellPhase({
-    phase,
-    phases,
-    reason,
-    plan,
-  }: {
-    readonly phase: string;
-    readonly phases: SupervisorReport['phases'];
-    readonly reason: string;
-    readonly plan: { readonly reportUntil: number } | null;
-  }): void {
-    const { logger, clock } = this.#parts;
-    const done = phases[phases.length - 1];
-    if (phase === 'starting' || phase === 'running') return;
-    const leftMs = plan === null ? null : Math.round(plan.reportUntil - clock.monotonic());
-    const before = done === undefined ? {} : { before: done.phase, beforeMs: Math.round(done.durationMs) };
-    logger.info({ phase, reason, ...before, leftMs }, phase);
-  }
-
   /** Half a second behind the budget something else ends the process; the report it leaves says what it saw last. */
   #armWatchdog(context: SupervisorContext): void {
     const { clock, watchdog } = this.#parts;
@@ -255,21 +259,6 @@ export class Broker implements AsyncDisposable {
 
   #complete(report: SupervisorReport): ShutdownReport {
     return { ...report, version, pid: process.pid, endedAt: this.#parts.clock.now() };
-  }
-
-  #tellChild(child: SupervisorReport['children'][number], since: number): void {
-    const { logger } = this.#parts;
-    const { id, kind, state, detail } = child;
-    if (state === 'starting') return;
-    const fields = {
-      child: id,
-      kind,
-      state,
-      durationMs: Math.round(child.since - since),
-      ...(detail === null ? {} : { detail }),
-    };
-    if (state === 'failed' || state === 'abandoned') logger.error(fields, `${id} ${state}`);
-    else logger.info(fields, `${id} ${state}`);
   }
 
   // --- stop ---

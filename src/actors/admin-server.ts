@@ -7,6 +7,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { isIP, type Socket } from 'node:net';
 import { BrokerError, messageOf, systemCodeOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import type { Clock, TimerHandle } from '../ports/clock.ts';
 import { sameSecret } from './token.ts';
 
 export interface AdminRequest {
@@ -36,8 +37,12 @@ export interface AdminServerOptions {
   readonly token: string;
   readonly view: AdminView;
   readonly logger: Logger;
+  readonly clock: Clock;
 }
 
+/** Time between looks of a watcher, ms, and bytes that one may leave unread. */
+const WATCH_MS = 100;
+const WATCH_BUFFER_BYTES = 64 * 1024;
 /** Largest body of a request, bytes. */
 const BODY_BYTES_MAX = 16 * 1024;
 const REQUEST_MS = 5000;
@@ -49,6 +54,7 @@ export class AdminServer {
   readonly #options: AdminServerOptions;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  readonly #watches = new Set<{ end(): void }>();
 
   constructor(options: AdminServerOptions) {
     this.#options = options;
@@ -84,6 +90,7 @@ export class AdminServer {
   /** Stops listening and ends what is open; resolves when the port is free. */
   async close(): Promise<void> {
     if (!this.#server.listening) return;
+    for (const watch of this.#watches) watch.end();
     await new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
       this.#server.closeIdleConnections();
@@ -95,6 +102,9 @@ export class AdminServer {
     const url = new URL(request.url ?? '/', 'http://admin');
     const refusal = this.#refusal(request, url.pathname);
     if (refusal !== null) return send(response, refusal);
+    if (request.method === 'GET' && url.pathname === '/shutdown' && url.searchParams.has('watch')) {
+      return this.#watch(response);
+    }
     if (request.method === 'GET' || request.method === 'HEAD') return send(response, this.#get(url.pathname));
     if (request.method === 'POST') return send(response, this.#post(url.pathname, await bodyOf(request)));
     return send(response, [405, { message: `${request.method} is not known here; GET to look, POST to act` }]);
@@ -120,6 +130,33 @@ export class AdminServer {
       default:
         return [404, { message: `there is nothing at ${path.slice(0, 100)}` }];
     }
+  }
+
+  /** The shutdown as it goes, as server-sent events: one whenever it has changed, until the endpoint closes. */
+  #watch(response: ServerResponse): void {
+    const { view, clock } = this.#options;
+    response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
+    let told = '';
+    let timer: TimerHandle | null = null;
+    const look = (): void => {
+      const now = JSON.stringify(view.shutdown());
+      // A watcher that does not read is not sent more: it gets the newest when it does.
+      if (now !== told && response.writableLength < WATCH_BUFFER_BYTES) {
+        told = now;
+        response.write(`data: ${now}\n\n`);
+      }
+      timer = clock.setTimeout(look, WATCH_MS);
+    };
+    const watch = {
+      end: () => {
+        if (timer !== null) clock.clearTimeout(timer);
+        this.#watches.delete(watch);
+        response.end(`data: ${JSON.stringify(view.shutdown())}\n\n`);
+      },
+    };
+    this.#watches.add(watch);
+    response.on('close', () => watch.end());
+    look();
   }
 
   #post(path: string, body: AdminRequest): Answer {
@@ -171,7 +208,7 @@ const indexText = `Sluice admin endpoint
 GET  /livez          200 while the process answers
 GET  /readyz         200 while clients may be sent here
 GET  /status         what the broker is doing
-GET  /shutdown       how its shutdown goes
+GET  /shutdown       how its shutdown goes; ?watch as an event stream
 POST /stop           shut down: {"mode":"graceful"|"fast"|"immediate","reason":"…"}
 POST /drain          stop serving and stay; POST /drain/cancel serves again
 `;

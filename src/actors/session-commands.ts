@@ -140,11 +140,14 @@ export class SessionCommands implements SubscriptionHost {
       throw new BrokerError('LIMIT_EXCEEDED', `"credit" may be at most ${config.creditMax}; got ${command.credit}`);
     }
     const topic = await catalogue.ensure(command.topic);
+    const asked = partitionsOf(command, topic);
     const starts: CursorStart[] = [];
-    for (const partition of partitionsOf(command, topic)) {
-      const engine = shards.engineOf(topic, partition);
-      starts.push(await startOf(engine, engine.partition(topic, partition), command));
+    for (const partition of asked) {
+      const engine = shards.find(topic, partition);
+      if (engine !== null) starts.push(await startOf(engine, engine.partition(topic, partition), command));
     }
+    // With none of them it is refused; with some it begins, and is told of the others.
+    if (starts.length === 0) shards.engineOf(topic, asked[0] ?? 0);
     const id = this.#nextSubscription;
     this.#nextSubscription += 1;
     const { group, credit } = command;
@@ -166,7 +169,20 @@ export class SessionCommands implements SubscriptionHost {
       }),
     );
     this.outbox.send(kind, { op: 'subscribed', ...idOf(command.id), topic: topic.name, subscription: id, partitions });
+    for (const partition of asked) this.#tellMissing(kind, topic, partition, id);
     subscription.start(starts);
+  }
+
+  /** An `error` about a partition whose shard does not serve. */
+  #tellMissing(kind: FrameKind, topic: Topic, partition: number, subscription: number): void {
+    try {
+      this.#host.shards.engineOf(topic, partition);
+    } catch (error) {
+      this.outbox.refuse(kind, undefined, BrokerError.from(error, 'INTERNAL', 'the partition'), {
+        subscription,
+        partition,
+      });
+    }
   }
 
   #subscriptionOf(id: number): Subscription {
@@ -209,8 +225,9 @@ export class SessionCommands implements SubscriptionHost {
     const topic = this.#host.catalogue.require(command.topic);
     const partitions: { partition: number; sequence: number }[] = [];
     for (let partition = 0; partition < topic.partitions; partition += 1) {
-      const engine = this.#host.shards.engineOf(topic, partition);
-      const sequence = engine.lastSequence(engine.partition(topic, partition), producer);
+      // One whose shard does not serve is left out: the others can be published to.
+      const engine = this.#host.shards.find(topic, partition);
+      const sequence = engine?.lastSequence(engine.partition(topic, partition), producer) ?? null;
       if (sequence !== null) partitions.push({ partition, sequence });
     }
     this.outbox.send(kind, { op: 'producer', ...idOf(command.id), topic: topic.name, producer, partitions });

@@ -48,7 +48,7 @@ export class SessionPublisher implements Publisher {
 
   /** Unanswered publishes are over a limit of this connection. */
   get pressed(): boolean {
-    return this.#bytes > this.#options.inFlightBytesMax || this.#publishes >= this.#options.inFlightPublishesMax;
+    return this.#bytes > this.#options.inFlightBytesMax || this.#publishes > this.#options.inFlightPublishesMax;
   }
 
   /** Half of either limit is free again. */

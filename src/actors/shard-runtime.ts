@@ -258,6 +258,14 @@ export class ShardRuntime {
     };
   }
 
+  /** What it owes now. */
+  get pending(): { readonly pendingRecords: number; readonly queueBytes: number; readonly writeAgeMs: number | null } {
+    const figures = this.#engine?.figures ?? noFigures;
+    const pendingRecords = this.#engine?.counts.pendingRecords ?? 0;
+    const writeAgeMs = figures.writeAgeMs === null ? null : Math.round(figures.writeAgeMs);
+    return { pendingRecords, queueBytes: figures.queueBytes, writeAgeMs };
+  }
+
   get figures(): ShardFigures {
     const engine = this.#engine;
     return {

@@ -3,8 +3,8 @@
  * Sequences rise; each remembered publish is its first sequence and its first offset. Pure; used by the shard's state.
  */
 
-/** Publishes remembered per producer and partition; as many may be unanswered on one connection. */
-export const WINDOW_PUBLISHES_MAX = 1024;
+/** Publishes remembered per producer and partition: the 1,024 that may be unanswered on one connection, and some to spare. */
+export const WINDOW_PUBLISHES_MAX = 1100;
 
 /** What a sequence is to a window. */
 export type SequenceVerdict =

@@ -1,4 +1,4 @@
-/** What the supervisor tells the gateway, the admin endpoint and guests. Types alone. */
+/** What the supervisor tells the gateway and the admin endpoint. Types alone. */
 import type { AnyActorRef } from 'xstate';
 import type { BudgetPlan } from './budget.ts';
 import type { ShutdownMode } from './shutdown-mode.ts';
@@ -8,7 +8,7 @@ export interface EndpointInput {
 }
 
 /**
- * Told to the gateway, the admin endpoint and guests; shards have words of their own.
+ * Told to the gateway and the admin endpoint; shards and guests have words of their own.
  * `announced`: a shutdown is coming. `drain`: refuse the new, stop deliveries, take commits, and report `child.drained`
  * when none is awaited. `close`: close what is open, report `child.released`. `cancelled`: serve again.
  */

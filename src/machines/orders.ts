@@ -46,3 +46,15 @@ export function endpointEvent(context: SupervisorContext, type: EndpointEvent['t
     plan: context.plan ?? newPlan(context, mode),
   };
 }
+
+/** What an actor of the embedding application is told: end, before `deadline` (monotonic ms). Its end is its answer. */
+export interface GuestEvent {
+  readonly type: 'shutdown';
+  readonly reason: string;
+  readonly mode: ShutdownMode;
+  readonly deadline: number;
+}
+
+export function guestEvent({ plan, reason, mode, now }: SupervisorContext): GuestEvent {
+  return { type: 'shutdown', reason, mode, deadline: plan?.flushUntil ?? now() };
+}

@@ -16,7 +16,7 @@ export interface SupervisorInput {
   /** Whether there is a socket to listen on; false for a broker that is only embedded. */
   readonly gateway: boolean;
   readonly admin: boolean;
-  /** Actors of the embedding application, told to stop with the rest; each reports `child.released` under its id. */
+  /** Actors of the embedding application, told `shutdown` with the rest; each is reported under its id when it ends. */
   readonly guests: readonly { readonly id: string; readonly ref: AnyActorRef }[];
 }
 

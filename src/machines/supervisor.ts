@@ -19,7 +19,7 @@ import { replan } from './budget.ts';
 import { ended, guestRecords, othersAre, readyAgain, shardsOf, withChild, withReport } from './children.ts';
 import type { EndpointEvent } from './endpoint.ts';
 import { gatewayMachine } from './gateway.ts';
-import { endpointEvent, newPlan, type ShardCommand, shardCommand, until } from './orders.ts';
+import { endpointEvent, guestEvent, newPlan, type ShardCommand, shardCommand, until } from './orders.ts';
 import type { ChildReport, Phase, SupervisorReport } from './report.ts';
 import { shardId, shardMachine } from './shard.ts';
 import { escalate, type ShutdownMode } from './shutdown-mode.ts';
@@ -129,8 +129,15 @@ export const supervisorMachine = setup({
       }
     }),
     toGateway: enqueueActions(({ context, enqueue, system }, params: { readonly what: EndpointEvent['type'] }) => {
-      const refs = [system.get('gateway') as AnyActorRef | undefined, ...context.guests.map(({ ref }) => ref)];
-      for (const ref of refs) if (ref !== undefined) enqueue.sendTo(ref, endpointEvent(context, params.what));
+      const ref = system.get('gateway') as AnyActorRef | undefined;
+      if (ref !== undefined) enqueue.sendTo(ref, endpointEvent(context, params.what));
+    }),
+    /** Once, when the process is to end; a drain without exit is no concern of theirs. */
+    toGuests: enqueueActions(({ context, enqueue }) => {
+      if (!context.stopping) return;
+      for (const { id, ref } of context.guests) {
+        if (!ended.includes(context.children[id]?.state ?? 'released')) enqueue.sendTo(ref, guestEvent(context));
+      }
     }),
     toAdmin: enqueueActions(({ context, enqueue, system }) => {
       const ref = system.get('admin') as AnyActorRef | undefined;
@@ -255,6 +262,7 @@ export const supervisorMachine = setup({
         // The barrier first: nothing is admitted from here on.
         { type: 'toShards', params: { what: 'drain' } },
         { type: 'toGateway', params: { what: 'shutdown.drain' } },
+        'toGuests',
       ],
       initial: 'settling',
       states: {

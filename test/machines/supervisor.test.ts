@@ -271,6 +271,7 @@ describe('the chart of the supervisor', () => {
     await rig.clock.advance(0);
     rig.report('drained', ...shards, 'gateway');
     expect(rig.phase).toBe('draining');
+    expect(rig.told).toContain('worker shutdown');
     rig.report('drained', 'worker');
     rig.report('released', ...shards, 'gateway');
     await rig.clock.advance(BUDGET_MS);
