@@ -8,7 +8,7 @@ import WebSocket from 'ws';
 import { type Client, connect } from '../../src/client/index.ts';
 import { BrokerProcess, freePort, runCommand, temporaryFolder } from '../support/broker-process.ts';
 
-const CYCLES = Number(process.env['SLUICE_KILL_CYCLES'] ?? 6);
+const CYCLES = Number(process.env['KILL_CYCLES'] ?? 6);
 const PRODUCERS = 4;
 const PARTITIONS = 4;
 const TOPIC = 'kill.cycles';
