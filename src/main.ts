@@ -28,22 +28,18 @@ export async function runBroker(config: Config): Promise<number> {
   }
   try {
     await broker.start();
-    const { exitCode } = await broker.ended;
-    endBy(exitCode, LINGER_MS);
-    return exitCode;
+    const report = await broker.ended;
+    // Nothing is left to keep it. Should a file call hang all the same, `process.exit` would hang with it, and take the
+    // watchdog's threads down first: so it is not called, and the watchdog has the last word.
+    watchdog.arm(LINGER_MS, JSON.stringify({ ...report, killedByWatchdog: true }, null, 2));
+    return report.exitCode;
   } catch (error) {
     const failure = BrokerError.from(error, 'INTERNAL', 'the broker could not start');
     logger.error({ err: failure }, 'start failed');
     throw failure;
   } finally {
     forget();
-    await watchdog.stop();
   }
-}
-
-/** Ends the process when something that hangs (a stuck file, say) keeps it from ending by itself. */
-function endBy(exitCode: number, ms: number): void {
-  setTimeout(() => process.exit(exitCode), ms).unref();
 }
 
 function takeSignals(broker: Broker, logger: Logger): () => void {

@@ -39,11 +39,23 @@ export class SessionPublisher implements Publisher {
   readonly #refused = new Map<string, Refusal>();
   /** By topic and partition: the last sequence of this connection that was accepted. */
   readonly #accepted = new Map<string, { topic: string; partition: number; sequence: number }>();
-  producer: string | undefined;
+  #producer: string | undefined;
 
   constructor(options: PublisherOptions, balance: number) {
     this.#options = options;
     this.#balance = balance;
+  }
+
+  get producer(): string | undefined {
+    return this.#producer;
+  }
+
+  /** Publishes under this id from now on. Another producer's sequences have nothing to do with those before. */
+  publishAs(producer: string): void {
+    if (producer === this.#producer) return;
+    this.#producer = producer;
+    this.#refused.clear();
+    this.#accepted.clear();
   }
 
   /** Unanswered publishes are over a limit of this connection. */

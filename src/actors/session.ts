@@ -37,6 +37,8 @@ export interface SessionHost {
   readonly draining: boolean;
   /** The session publishes under this id from now on; whoever did before is closed with 4001. */
   claimProducer(producer: string, session: Session): void;
+  /** The session publishes no more under the id that it has. */
+  releaseProducer(session: Session): void;
   closed(session: Session): void;
 }
 
@@ -65,6 +67,9 @@ export class Session {
   #lastHeardAt: number;
   #pingSentAt: number | null = null;
   #stalledSince: number | null = null;
+  /** What it was told of the broker's end, last. */
+  #told: GoAway['stage'] | null = null;
+  #left = false;
   readonly #endWaiters: (() => void)[] = [];
 
   constructor(id: string, connection: Connection, host: SessionHost, chart: SessionChart, balance: number) {
@@ -136,8 +141,8 @@ export class Session {
     const parsed = frame.kind === 'text' ? parseTextCommand(frame.text) : parseBinaryCommand(frame.bytes);
     if (parsed.fault !== undefined) this.#refuse(frame.kind, parsed.id, parsed.fault);
     else this.#execute(frame.kind, parsed.command);
-    // Whoever asks and does not read is not asked further.
-    if (this.#outboxFull) this.#pause();
+    // Whoever asks and does not read is not answered further, and cut in time.
+    if (this.roomBytes() <= 0 && this.#outboxFull) this.#pause();
   }
 
   #execute(kind: FrameKind, command: Command): void {
@@ -217,10 +222,13 @@ export class Session {
       if (this.publisher.unanswered > 0 && command.producer !== this.producer) {
         throw new BrokerError('BAD_REQUEST', '"producer" cannot change while publishes are unanswered');
       }
-      this.publisher.producer = command.producer;
+      this.#host.releaseProducer(this);
+      this.publisher.publishAs(command.producer);
       this.#host.claimProducer(command.producer, this);
     }
     this.#chart.send({ type: 'hello.accepted' });
+    // Told before it had said hello: the drain holds for it all the same.
+    if (this.#told !== null) this.#chart.send({ type: `goaway.${this.#told}` });
     this.#welcome(kind, command.id);
   }
 
@@ -347,23 +355,28 @@ export class Session {
   goAway(notice: Omit<GoAway, 'op' | 'lastAccepted'>): void {
     if (this.#chart.value === 'closed') return;
     const { lastAccepted } = this.publisher;
-    this.#chart.send({ type: notice.stage === 'drain' ? 'goaway.drain' : 'goaway.announce' });
+    this.#told = notice.stage;
+    this.#chart.send({ type: `goaway.${notice.stage}` });
     this.outbox.flush();
     this.outbox.send('text', { op: 'goaway', ...notice, ...(lastAccepted.length === 0 ? {} : { lastAccepted }) });
   }
 
   /** The drain was cancelled: deliveries go on. */
   stay(): void {
+    this.#told = null;
     this.#chart.send({ type: 'goaway.cancelled' });
     this.commands.pump();
   }
 
-  /** Closes behind everything that was said. */
-  leave(closeCode: number, reason: string): void {
-    if (!this.#chart.send({ type: 'close' })) return;
+  /** Closes behind everything that was said; false when it is leaving already. */
+  leave(closeCode: number, reason: string): boolean {
+    if (this.#left || this.#chart.value === 'closed') return false;
+    this.#left = true;
+    this.#chart.send({ type: 'close' });
     this.outbox.flush();
     this.commands.endAll();
     this.connection.close(closeCode, reason);
+    return true;
   }
 
   close(code: ErrorCode, reason: string): void {

@@ -121,10 +121,14 @@ export class Sessions implements SessionHost {
     holder.close('PRODUCER_TAKEN', error.message);
   }
 
-  closed(session: Session): void {
-    this.#sessions.delete(session);
+  releaseProducer(session: Session): void {
     const { producer } = session;
     if (producer !== undefined && this.#producers.get(producer) === session) this.#producers.delete(producer);
+  }
+
+  closed(session: Session): void {
+    this.#sessions.delete(session);
+    this.releaseProducer(session);
     if (this.#sessions.size > 0) return;
     this.#stopSweeping();
     for (const resolve of this.#emptyWaiters.splice(0)) resolve();
@@ -174,13 +178,19 @@ export class Sessions implements SessionHost {
    * resolves when none is left. `withinMs` 0 closes all at once.
    */
   async close(closeCode: number, reason: string, withinMs: number): Promise<ClosedSessions> {
+    const until = this.clock.monotonic() + withinMs;
     const waiting = this.#inClosingOrder();
     const window = Math.min(waiting.length * CLOSE_EACH_MS, Math.max(withinMs - CLOSE_ANSWER_MS, 0));
     const perTick = Math.ceil(waiting.length / Math.max(1, Math.floor(window / CLOSE_TICK_MS)));
     for (let at = 0; at < waiting.length; at += perTick) {
-      for (const session of waiting.slice(at, at + perTick)) this.#closeOne(session, closeCode, reason);
+      for (const session of waiting.slice(at, at + perTick)) {
+        // Replies leave before sockets close: who waits for one is closed when it has it.
+        if (session.publisher.unanswered === 0) this.#closeOne(session, closeCode, reason);
+      }
       if (at + perTick < waiting.length) await this.#pause(CLOSE_TICK_MS);
     }
+    while (this.#anyUnanswered && this.clock.monotonic() < until) await this.#pause(CLOSE_TICK_MS);
+    for (const session of this.#sessions) this.#closeOne(session, closeCode, reason);
     if (this.#sessions.size > 0) await new Promise<void>((resolve) => this.#emptyWaiters.push(resolve));
     return this.closedCounts;
   }
@@ -209,6 +219,11 @@ export class Sessions implements SessionHost {
     for (const session of this.#sessions) session.connection.terminate();
   }
 
+  get #anyUnanswered(): boolean {
+    for (const session of this.#sessions) if (session.publisher.unanswered > 0) return true;
+    return false;
+  }
+
   #inClosingOrder(): Session[] {
     const drawn = [...this.#sessions].map((session) => ({ session, quiet: session.quiet, at: this.#random.next() }));
     drawn.sort((a, b) => Number(b.quiet) - Number(a.quiet) || a.at - b.at);
@@ -216,8 +231,7 @@ export class Sessions implements SessionHost {
   }
 
   #closeOne(session: Session, closeCode: number, reason: string): void {
-    if (!this.#sessions.has(session)) return;
-    session.leave(closeCode, reason);
+    if (!this.#sessions.has(session) || !session.leave(closeCode, reason)) return;
     const cut = this.clock.setTimeout(() => {
       if (!this.#sessions.has(session)) return;
       this.#forced += 1;

@@ -20,20 +20,20 @@ export interface WatchdogData {
 }
 
 /** Starts the threads. Only from the built package: a thread loads a file of its own. */
-export function startWatchdog(reportPath: string): Watchdog & { stop(): Promise<void> } {
+export function startWatchdog(reportPath: string): Watchdog {
   const shared = new SharedArrayBuffer(REPORT_AT + WATCHDOG_BYTES_MAX);
   const times = new BigInt64Array(shared, 0, 2);
   const length = new Int32Array(shared, 16, 1);
   const text = new Uint8Array(shared, REPORT_AT);
-  const workers = (['report', 'kill'] as const).map((duty) => {
+  for (const duty of ['report', 'kill'] as const) {
     const workerData: WatchdogData = { shared, duty, reportPath };
     const worker = new Worker(new URL('./watchdog-thread.js', import.meta.url), {
       workerData,
       resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 4, stackSizeMb: 1 },
     });
+    // They end with the process, and keep it from ending in no way.
     worker.unref();
-    return worker;
-  });
+  }
   return {
     arm: (ms, report) => {
       const bytes = Buffer.from(report).subarray(0, WATCHDOG_BYTES_MAX);
@@ -47,9 +47,6 @@ export function startWatchdog(reportPath: string): Watchdog & { stop(): Promise<
     disarm: () => {
       Atomics.store(times, 0, 0n);
       Atomics.store(times, 1, 0n);
-    },
-    stop: async () => {
-      await Promise.all(workers.map((worker) => worker.terminate()));
     },
   };
 }

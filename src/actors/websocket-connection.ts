@@ -8,6 +8,7 @@
 import type { Socket } from 'node:net';
 import { assert } from '../errors.ts';
 import type { Connection, ConnectionEvents } from '../ports/connection.ts';
+import { closeReason } from '../protocol/close-code.ts';
 
 /** What is used of a `WebSocket` of `ws`. */
 export interface ServerWebSocket {
@@ -27,7 +28,6 @@ const OPEN = 1;
 const TEXT = 0x81;
 const BINARY = 0x82;
 const FRAME_HEADER_BYTES_MAX = 10;
-const REASON_BYTES_MAX = 123;
 
 /** A part at least this long is handed to the socket as it is; shorter ones are copied together. */
 const REFERENCE_BYTES = 16 * 1024;
@@ -109,7 +109,7 @@ export class WebSocketConnection implements Connection {
     assert(isCloseCode(code), `${code} is not a close code that may be sent`);
     if (!this.#begin()) return;
     this.#closing = true;
-    this.#webSocket.close(code, cutReason(reason));
+    this.#webSocket.close(code, closeReason(reason));
     // Paused, the client's answer would never be read.
     this.#webSocket.resume();
   }
@@ -193,15 +193,6 @@ const receiverCloseCodes: Readonly<Record<string, number>> = {
   WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: 1009,
   WS_ERR_TOO_MANY_BUFFERED_PARTS: 1008,
 };
-
-/** The reason of a close, cut to the 123 bytes that fit, between two characters. */
-export function cutReason(reason: string): string {
-  const bytes = Buffer.from(reason);
-  if (bytes.length <= REASON_BYTES_MAX) return reason;
-  let end = REASON_BYTES_MAX;
-  while (((bytes[end] as number) & 0xc0) === 0x80) end -= 1;
-  return bytes.toString('utf8', 0, end);
-}
 
 function isCloseCode(code: number): boolean {
   if (code >= 3000) return code <= 4999;

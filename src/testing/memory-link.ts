@@ -2,9 +2,10 @@
  * One connection of the network in memory: two pipes and the two ends that they join. The server's end is the socket
  * port; the client's is a test's handle (`memory-client.ts`). Made by `memory-sockets.ts`.
  */
-import { cutReason } from '../actors/websocket-connection.ts';
+
 import type { Clock, TimerHandle } from '../ports/clock.ts';
 import type { Connection, ConnectionEvents } from '../ports/connection.ts';
+import { closeReason } from '../protocol/close-code.ts';
 import { type ClientRefusal, MemoryClient } from './memory-client.ts';
 import { bytesOf, type Item, Pipe } from './memory-pipe.ts';
 
@@ -112,7 +113,7 @@ class MemoryConnection implements Connection {
 
   close(code: number, reason: string): void {
     if (this.#state !== 'open') return;
-    this.#send({ is: 'close', code, reason: cutReason(reason) });
+    this.#send({ is: 'close', code, reason: closeReason(reason) });
     this.#state = 'closing';
     this.#link.toServer.resume();
     this.#timer = this.#link.clock.setTimeout(() => this.terminate(), CLOSE_TIMEOUT_MS);
