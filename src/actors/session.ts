@@ -141,8 +141,10 @@ export class Session {
     const parsed = frame.kind === 'text' ? parseTextCommand(frame.text) : parseBinaryCommand(frame.bytes);
     if (parsed.fault !== undefined) this.#refuse(frame.kind, parsed.id, parsed.fault);
     else this.#execute(frame.kind, parsed.command);
-    // Whoever asks and does not read is not answered further, and cut in time.
-    if (this.roomBytes() <= 0 && this.#outboxFull) this.#pause();
+    if (!this.#outboxFull) return;
+    // Whoever asks and does not read is not asked further, and cut in time.
+    this.#stalledSince ??= this.#host.clock.monotonic();
+    this.#pause();
   }
 
   #execute(kind: FrameKind, command: Command): void {
@@ -319,7 +321,7 @@ export class Session {
   }
 
   #onDrained(): void {
-    this.#stalledSince = null;
+    this.#stalledSince = this.#outboxFull ? this.#host.clock.monotonic() : null;
     this.#readOnWhenRelieved();
     this.commands.pump();
   }
@@ -359,6 +361,11 @@ export class Session {
     this.#chart.send({ type: `goaway.${notice.stage}` });
     this.outbox.flush();
     this.outbox.send('text', { op: 'goaway', ...notice, ...(lastAccepted.length === 0 ? {} : { lastAccepted }) });
+  }
+
+  /** It was told to go, in this stage. */
+  told(stage: GoAway['stage']): boolean {
+    return this.#told === stage;
   }
 
   /** The drain was cancelled: deliveries go on. */

@@ -45,6 +45,7 @@ const CLOSE_EACH_MS = 0.5;
 const CLOSE_TICK_MS = 20;
 /** Time that a client has to answer the close before it is cut. */
 const CLOSE_ANSWER_MS = 1000;
+const TELL_EACH_TURN = 200;
 /** Longest wait for commits of what was delivered, and how often it is looked at. */
 const COMMIT_WAIT_MAX_MS = 5000;
 const COMMIT_LOOK_MS = 20;
@@ -158,7 +159,16 @@ export class Sessions implements SessionHost {
   /** Tells every client, and those who still come. */
   announce(notice: LeaveNotice): void {
     this.#notice = notice;
-    for (const session of this.#sessions) this.#tell(session, notice);
+    this.#tellSome([...this.#sessions], notice);
+  }
+
+  /** Tells a bounded number a turn, so that ten thousand do not hold up what the shards have to do meanwhile. */
+  #tellSome(sessions: Session[], notice: LeaveNotice): void {
+    for (const session of sessions.splice(0, TELL_EACH_TURN))
+      if (this.#sessions.has(session)) this.#tell(session, notice);
+    // A later word, or none any more, takes the place of what was not said yet.
+    if (sessions.length > 0)
+      this.clock.setTimeout(() => this.#notice === notice && this.#tellSome(sessions, notice), 0);
   }
 
   /** The drain was cancelled. */
@@ -231,7 +241,9 @@ export class Sessions implements SessionHost {
   }
 
   #closeOne(session: Session, closeCode: number, reason: string): void {
-    if (!this.#sessions.has(session) || !session.leave(closeCode, reason)) return;
+    if (!this.#sessions.has(session)) return;
+    if (this.#notice !== null && !session.told(this.#notice.stage)) this.#tell(session, this.#notice);
+    if (!session.leave(closeCode, reason)) return;
     const cut = this.clock.setTimeout(() => {
       if (!this.#sessions.has(session)) return;
       this.#forced += 1;
