@@ -7,13 +7,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BrokerError, messageOf } from '../errors.ts';
 import { type DataDirectory, readDataDirectory } from '../storage/data-directory.ts';
-import { SEGMENT_HEADER_BYTES, segmentHeaderFault } from '../storage/entry.ts';
+import { SEGMENT_HEADER_BYTES } from '../storage/entry.ts';
 import { levelMeta } from '../storage/level-meta.ts';
 import type { LogEntry } from '../storage/log.ts';
 import { nodeDisk } from '../storage/node-disk.ts';
 import { listSegments, type Segment } from '../storage/segment.ts';
-import { withFile } from '../storage/segment-recovery.ts';
-import { durableBehind, readChunk, scanSegment } from '../storage/segment-scan.ts';
+import { readSegmentHeader, withFile } from '../storage/segment-recovery.ts';
+import { durableBehind, scanSegment } from '../storage/segment-scan.ts';
 import { handleOf, readBatchEntry } from './batch-entry.ts';
 import { indexKey, loadCheckpoint, readIndexRow } from './checkpoint.ts';
 import { entryText, kindName } from './entry-text.ts';
@@ -197,31 +197,19 @@ async function scanOne(
   next: Segment | undefined,
   visit: (entry: LogEntry) => void,
 ): Promise<ScanFault | null> {
+  const read = await readSegmentHeader(nodeDisk, segment, shard);
+  if (read.fault !== null) {
+    const torn = next === undefined && read.fileBytes <= SEGMENT_HEADER_BYTES;
+    return { file: segment.path, position: 0, sequence: segment.first, fault: read.fault, torn };
+  }
   return withFile(nodeDisk, segment, async (file, fileBytes) => {
-    const header = await readChunk(file, 0, Math.min(fileBytes, SEGMENT_HEADER_BYTES));
-    const headerFault = segmentHeaderFault(header, shard, segment.first);
-    if (headerFault !== null) {
-      const torn = next === undefined && !(await durableBehind(file, 0, segment.first - 1, fileBytes));
-      return { file: segment.path, position: 0, sequence: segment.first, fault: headerFault, torn };
-    }
     const before = next?.first ?? Number.MAX_SAFE_INTEGER;
-    const range = {
-      segment: segment.first,
-      position: SEGMENT_HEADER_BYTES,
-      sequence: segment.first,
-      before,
-      fileBytes,
-    };
+    const range = { segment: read.segment, position: SEGMENT_HEADER_BYTES, sequence: segment.first, before, fileBytes };
     const end = await scanSegment(file, range, visit);
     if (end.sequence === before || (next === undefined && end.position === fileBytes)) return null;
-    const torn = next === undefined && !(await durableBehind(file, end.position, end.sequence, fileBytes));
-    return {
-      file: segment.path,
-      position: end.position,
-      sequence: end.sequence,
-      fault: end.fault ?? 'the file ends',
-      torn,
-    };
+    const { position, sequence } = end;
+    const torn = next === undefined && !(await durableBehind(file, read.segment, position, sequence, fileBytes));
+    return { file: segment.path, position, sequence, fault: end.fault ?? 'the file ends', torn };
   });
 }
 

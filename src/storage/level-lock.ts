@@ -3,22 +3,43 @@
  * holds it, however that dies, and is refused to a second opener in the same process too. A file `LOCK` beside it says
  * who holds it, for people; it is not the lock.
  */
+import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Level } from 'level';
 import { BrokerError, messageOf } from '../errors.ts';
-import type { AcquireDataLock, LockHolder } from './data-lock.ts';
+import type { AcquireDataLock, DataLock, LockHolder } from './data-lock.ts';
 import type { Disk } from './disk.ts';
 import { tableFault } from './level-table-check.ts';
+
+/**
+ * Directories held by this process. Looked at before LevelDB is asked: refusing a second opener in one process, it
+ * closes a descriptor of the lock file, and with any descriptor of it the kernel ends the lock of the whole process.
+ */
+const heldHere = new Set<string>();
 
 export function levelLock(disk: Disk): AcquireDataLock {
   return async (path, holder) => {
     const named = join(path, 'LOCK');
+    const real = await realpath(path);
+    if (heldHere.has(real))
+      throw new BrokerError('DATA_DIR_LOCKED', `${path} is held by ${await holderOf(disk, named)}`);
+    heldHere.add(real);
+    try {
+      return await acquire(path, named, holder, () => heldHere.delete(real));
+    } catch (error) {
+      heldHere.delete(real);
+      throw error;
+    }
+  };
+
+  async function acquire(path: string, named: string, holder: LockHolder, released: () => void): Promise<DataLock> {
     const store = await openStore(join(path, 'lock'), () => holderOf(disk, named), disk);
     await disk.replaceSmallFile(named, Buffer.from(`${JSON.stringify(holder)}\n`));
     let releasing: Promise<void> | null = null;
     const release = async (): Promise<void> => {
       await disk.remove(named);
       await store.close();
+      released();
     };
     return {
       release: () => {
@@ -26,7 +47,7 @@ export function levelLock(disk: Disk): AcquireDataLock {
         return releasing;
       },
     };
-  };
+  }
 }
 
 async function openStore(path: string, holder: () => Promise<string>, disk: Disk): Promise<Level> {

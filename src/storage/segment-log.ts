@@ -4,13 +4,14 @@
  * written to that descriptor again: `rollOver` begins a new segment behind the last durable entry, and what the failed
  * write left in the old one is void, since a segment ends where the next begins.
  */
+import { randomBytes } from 'node:crypto';
 import { assert, BrokerError, InvariantError } from '../errors.ts';
 import type { Disk, DiskFile } from './disk.ts';
-import { ENTRY_HEADER_BYTES, readEntry, SEGMENT_HEADER_BYTES, writeEntryHeader, writeSegmentHeader } from './entry.ts';
-import type { Appended, Log, LogAddress, LogEntry, LogRead, NewEntry } from './log.ts';
+import { ENTRY_HEADER_BYTES, SEGMENT_HEADER_BYTES, writeEntryHeader, writeSegmentHeader } from './entry.ts';
+import { EntryReader } from './entry-reader.ts';
+import type { Appended, Log, LogAddress, LogRead, NewEntry } from './log.ts';
 import { type Segment, segmentAt } from './segment.ts';
 import { type RecoveryStart, recoverSegments } from './segment-recovery.ts';
-import { corrupt, readChunk } from './segment-scan.ts';
 
 export interface SegmentLogOptions {
   readonly disk: Disk;
@@ -18,6 +19,8 @@ export interface SegmentLogOptions {
   readonly shard: number;
   /** Size at which a segment is followed by a new one, bytes. */
   readonly segmentBytes: number;
+  /** Draws the salt of a new segment, u32; of the system's randomness by default. */
+  readonly drawSalt?: () => number;
 }
 
 export interface OpenedSegmentLog {
@@ -30,8 +33,6 @@ export interface OpenedSegmentLog {
 
 /** Parts of at least this many bytes are written from where they are; smaller ones are copied together. */
 const COPY_BYTES_MAX = 16 * 1024;
-const READERS_MAX = 8;
-const READ_BYTES_MIN = 4096;
 
 /**
  * Opens the log of a directory, made when it is new. Checks it from `from` on, or whole; cuts a torn end. LOG_CORRUPT,
@@ -42,17 +43,34 @@ export async function openSegmentLog(
   from: RecoveryStart | null,
 ): Promise<OpenedSegmentLog> {
   const { disk, directory, shard } = options;
-  await disk.makeDirectory(directory);
+  await makeLogDirectory(disk, directory);
   const found = await recoverSegments({ disk, directory, shard, repair: true }, from);
   if (found === null) {
-    const log = new SegmentLog(options, [], 0, SEGMENT_HEADER_BYTES, 1);
-    await log.begin();
+    const log = await started(new SegmentLog(options, [], 0, SEGMENT_HEADER_BYTES, 1), 'begin');
     return { log, fromValid: from === null, cutBytes: 0, entriesChecked: 0 };
   }
   const { segments, position, nextSequence, olderBytes, fromValid, cutBytes, entriesChecked } = found;
-  const log = new SegmentLog(options, segments, olderBytes, position, nextSequence);
-  await log.resume();
+  const log = await started(new SegmentLog(options, segments, olderBytes, position, nextSequence), 'resume');
   return { log, fromValid, cutBytes, entriesChecked };
+}
+
+async function makeLogDirectory(disk: Disk, directory: string): Promise<void> {
+  try {
+    await disk.makeDirectory(directory);
+  } catch (error) {
+    throw BrokerError.from(error, 'LOG_WRITE_FAILED', `the log directory ${directory} cannot be made`);
+  }
+}
+
+/** A log that cannot start lets go of what it opened: nobody else knows of it. */
+async function started(log: SegmentLog, how: 'begin' | 'resume'): Promise<SegmentLog> {
+  try {
+    await log[how]();
+    return log;
+  } catch (error) {
+    await log.close();
+    throw error;
+  }
 }
 
 export class SegmentLog implements Log {
@@ -65,7 +83,7 @@ export class SegmentLog implements Log {
   #file: DiskFile | null = null;
   /** Descriptors whose write failed: never written again, closed at the end. */
   readonly #failed: DiskFile[] = [];
-  readonly #readers = new Map<number, Promise<DiskFile>>();
+  readonly #reader: EntryReader;
   #appending: Promise<unknown> | null = null;
   #fenced = false;
   #closed = false;
@@ -79,6 +97,7 @@ export class SegmentLog implements Log {
     nextSequence: number,
   ) {
     this.#options = options;
+    this.#reader = new EntryReader(options.disk);
     this.#segments = [...segments];
     this.#olderBytes = olderBytes;
     this.#position = position;
@@ -87,7 +106,11 @@ export class SegmentLog implements Log {
 
   /** Makes the first segment. */
   async begin(): Promise<void> {
-    await this.#createSegment();
+    try {
+      await this.#createSegment();
+    } catch (error) {
+      throw BrokerError.from(error, 'LOG_WRITE_FAILED', `no segment can be made in ${this.#options.directory}`);
+    }
   }
 
   /** Opens the last segment for writing. */
@@ -166,7 +189,7 @@ export class SegmentLog implements Log {
     group.forEach(({ kind, parts: body }, index) => {
       addresses.push({ segment: this.#last.first, position });
       const header = { epoch: this.epoch, kind, sequence: this.#nextSequence + index, behind: index + 1 };
-      writeEntryHeader(scratch, copied, header, body);
+      writeEntryHeader(scratch, copied, header, body, this.#last.salt);
       copied += ENTRY_HEADER_BYTES;
       position += ENTRY_HEADER_BYTES;
       for (const part of body) {
@@ -194,11 +217,11 @@ export class SegmentLog implements Log {
 
   /** Makes the segment that begins at `nextSequence`; it counts only once it and its name are durable. */
   async #createSegment(): Promise<void> {
-    const { disk, directory, shard } = this.#options;
-    const segment = segmentAt(directory, this.#nextSequence);
+    const { disk, directory, shard, drawSalt = randomSalt } = this.#options;
+    const segment = segmentAt(directory, this.#nextSequence, drawSalt());
     const file = await this.#createFile(segment);
     try {
-      await file.writeSynced([writeSegmentHeader(shard, segment.first)], 0);
+      await file.writeSynced([writeSegmentHeader(shard, segment.first, segment.salt)], 0);
       await disk.syncDirectory(directory);
     } catch (error) {
       this.#failed.push(file);
@@ -217,7 +240,7 @@ export class SegmentLog implements Log {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
-    await this.#dropReader(segment.first);
+    this.#reader.drop(segment.first);
     await disk.remove(segment.path);
     await disk.syncDirectory(directory);
     return disk.openWrite(segment.path, 'create');
@@ -250,103 +273,50 @@ export class SegmentLog implements Log {
       throw new BrokerError('LOG_READ_FAILED', `there is no segment ${start.segment} in ${this.#options.directory}`);
     }
     const next = this.#segments[index + 1];
-    const file = await this.#reader(segment);
-    const end = next === undefined ? this.#position : await file.size();
+    const end = next === undefined ? this.#position : null;
     const before = next?.first ?? this.#nextSequence;
-    const { entries, position } = await this.#readEntries(file, segment, start.position, end, before, bytesMax);
-    const last = entries[entries.length - 1];
-    const done = last === undefined ? start.position >= end : last.sequence + 1 >= before;
-    if (!done) return { entries, next: { segment: segment.first, position } };
+    const range = { segment, position: start.position, end, before, bytesMax };
+    const { entries, position } = await this.#reader.read(range);
+    if (position !== null) return { entries, next: { segment: segment.first, position } };
     if (next === undefined) return { entries, next: null };
     const following = { segment: next.first, position: SEGMENT_HEADER_BYTES };
     return entries.length === 0 ? this.read(following, bytesMax) : { entries, next: following };
   }
 
-  async #readEntries(
-    file: DiskFile,
-    segment: Segment,
-    start: number,
-    end: number,
-    before: number,
-    bytesMax: number,
-  ): Promise<{ entries: LogEntry[]; position: number }> {
-    const entries: LogEntry[] = [];
-    let position = start;
-    let due = start === SEGMENT_HEADER_BYTES ? segment.first : null;
-    let want = Math.max(bytesMax, READ_BYTES_MIN);
-    while (entries.length === 0 && position < end && (due === null || due < before)) {
-      const chunk = await readChunk(file, position, Math.min(want, end - position));
-      for (let at = 0; due === null || due < before; ) {
-        const reading = readEntry(chunk, at);
-        if (reading.is === 'short' && position + reading.bytes <= end) {
-          want = Math.max(want, reading.bytes);
-          break;
-        }
-        if (reading.is === 'short' && position === end) break;
-        const sound = reading.is === 'entry' && (due === null || reading.header.sequence === due);
-        if (reading.is !== 'entry' || !sound) {
-          const fault = reading.is === 'bad' ? reading.fault : 'not the entry that was due';
-          throw corrupt(segment.path, { position, sequence: due ?? before, fault });
-        }
-        const { sequence, epoch, kind } = reading.header;
-        if (sequence >= before) return { entries, position: end };
-        entries.push({ sequence, epoch, kind, body: reading.body, address: { segment: segment.first, position } });
-        at += reading.bytes;
-        position += reading.bytes;
-        due = sequence + 1;
-      }
-    }
-    return { entries, position };
-  }
-
-  /** An open descriptor of a segment; a bounded number stay open, the longest unused goes first. */
-  #reader(segment: Segment): Promise<DiskFile> {
-    const open = this.#readers.get(segment.first);
-    const reader = open ?? this.#openReader(segment);
-    this.#readers.delete(segment.first);
-    this.#readers.set(segment.first, reader);
-    if (this.#readers.size > READERS_MAX) {
-      const oldest = this.#readers.keys().next().value;
-      if (oldest !== undefined) void this.#dropReader(oldest);
-    }
-    return reader;
-  }
-
-  async #openReader(segment: Segment): Promise<DiskFile> {
-    try {
-      return await this.#options.disk.openRead(segment.path);
-    } catch (error) {
-      this.#readers.delete(segment.first);
-      throw BrokerError.from(error, 'LOG_READ_FAILED', `${segment.path} cannot be opened`);
-    }
-  }
-
-  async #dropReader(first: number): Promise<void> {
-    const reader = this.#readers.get(first);
-    this.#readers.delete(first);
-    await reader?.then(
-      (file) => file.close(),
-      // It never opened; whoever asked for it was told.
-      () => {},
-    );
-  }
-
   // --- truncate, close ---
 
   async truncateBefore(sequence: number): Promise<number> {
-    const { disk, directory } = this.#options;
     let freed = 0;
-    while (this.#segments.length > 1 && (this.#segments[1] as Segment).first <= sequence) {
-      const oldest = this.#segments[0] as Segment;
-      const bytes = await (await this.#reader(oldest)).size();
-      this.#segments = this.#segments.slice(1);
-      await this.#dropReader(oldest.first);
-      await disk.remove(oldest.path);
+    for (let [oldest, next] = this.#segments; oldest !== undefined; [oldest, next] = this.#segments) {
+      if (next === undefined || next.first > sequence) break;
+      const bytes = await this.#reader.size(oldest);
+      await this.#removeOldest(oldest);
       this.#olderBytes -= bytes;
       freed += bytes;
     }
-    if (freed > 0) await disk.syncDirectory(directory);
+    if (freed > 0) await this.#syncNames();
     return freed;
+  }
+
+  /** Each removal is durable before the next: a power cut between two must not bring the older one back alone. */
+  async #removeOldest(oldest: Segment): Promise<void> {
+    await this.#syncNames();
+    try {
+      await this.#options.disk.remove(oldest.path);
+    } catch (error) {
+      throw BrokerError.from(error, 'LOG_WRITE_FAILED', `${oldest.path} cannot be removed`);
+    }
+    this.#segments = this.#segments.filter(({ first }) => first !== oldest.first);
+    this.#reader.drop(oldest.first);
+  }
+
+  async #syncNames(): Promise<void> {
+    const { disk, directory } = this.#options;
+    try {
+      await disk.syncDirectory(directory);
+    } catch (error) {
+      throw BrokerError.from(error, 'LOG_WRITE_FAILED', `the names in ${directory} cannot be made durable`);
+    }
   }
 
   async close(): Promise<void> {
@@ -356,7 +326,7 @@ export class SegmentLog implements Log {
     const files = this.#file === null ? [...this.#failed] : [...this.#failed, this.#file];
     this.#file = null;
     this.#failed.length = 0;
-    await Promise.all([...this.#readers.keys()].map((first) => this.#dropReader(first)));
+    await this.#reader.close();
     await Promise.all(files.map((file) => file.close()));
   }
 }
@@ -365,4 +335,8 @@ function copiedBytes(group: readonly NewEntry[]): number {
   let bytes = group.length * ENTRY_HEADER_BYTES;
   for (const { parts } of group) for (const part of parts) if (part.length < COPY_BYTES_MAX) bytes += part.length;
   return bytes;
+}
+
+function randomSalt(): number {
+  return randomBytes(4).readUInt32BE();
 }

@@ -1,11 +1,13 @@
 /**
  * Opening a log: which segments there are, where the durable end is, and whether it is sound. A torn end, which no one
- * was ever told is stored, is cut; anything else that does not read is refused by file, position and sequence.
+ * was ever told is stored, is cut; anything else that does not read is refused by file, position and sequence. What is
+ * kept is durable before anything is built on it: a process that died in the middle of a write may have left bytes and
+ * names that only the page cache holds.
  */
 import { BrokerError } from '../errors.ts';
 import type { Disk, DiskFile } from './disk.ts';
-import { SEGMENT_HEADER_BYTES, segmentHeaderFault } from './entry.ts';
-import type { LogAddress } from './log.ts';
+import { SEGMENT_HEADER_BYTES, segmentHeaderFault, segmentSalt } from './entry.ts';
+import type { LogAddress, LogEntry } from './log.ts';
 import { listSegments, type Segment } from './segment.ts';
 import { corrupt, durableBehind, readChunk, type ScanEnd, scanSegment } from './segment-scan.ts';
 
@@ -34,31 +36,36 @@ export interface RecoveryOptions {
   readonly repair: boolean;
 }
 
-/** Null in a directory without a segment. LOG_CORRUPT, LOG_READ_FAILED, LOG_VERSION. */
+/** Null in a directory without a segment. LOG_CORRUPT, LOG_READ_FAILED, LOG_VERSION, LOG_WRITE_FAILED. */
 export async function recoverSegments(
   options: RecoveryOptions,
   from: RecoveryStart | null,
 ): Promise<RecoveredSegments | null> {
   const segments = await soundSegments(options);
   if (segments.length === 0) return null;
-  let entriesChecked = 0;
-  const count = (): void => {
-    entriesChecked += 1;
-  };
   const start = from === null ? null : await checkedStart(options.disk, segments, from);
   let index = start === null ? 0 : segments.findIndex(({ first }) => first === start.address.segment);
   let position = start?.address.position ?? SEGMENT_HEADER_BYTES;
   let sequence = start?.sequence ?? (segments[0] as Segment).first;
+  let entriesChecked = 0;
+  /** Where the last group begins that was found in the segment being scanned; its header counts as one. */
+  let group = groupStart(position);
+  const visit = (entry: LogEntry, behind: number): void => {
+    entriesChecked += 1;
+    if (behind === 1) group = entry.address.position;
+  };
   for (; index < segments.length - 1; index += 1) {
     const next = segments[index + 1] as Segment;
-    const end = await scan(options.disk, segments[index] as Segment, position, sequence, next.first, count);
+    const end = await scan(options.disk, segments[index] as Segment, position, sequence, next.first, visit);
     if (end.sequence !== next.first) throw corrupt((segments[index] as Segment).path, end);
     position = SEGMENT_HEADER_BYTES;
     sequence = next.first;
+    group = groupStart(position);
   }
   const last = segments[index] as Segment;
-  const end = await scan(options.disk, last, position, sequence, Number.MAX_SAFE_INTEGER, count);
-  const cutBytes = await cutTornEnd(options, last, end);
+  const end = await scan(options.disk, last, position, sequence, Number.MAX_SAFE_INTEGER, visit);
+  const cutBytes = await tornBytes(options.disk, last, end);
+  if (options.repair) await settleEnd(options, last, group, end.position, cutBytes > 0);
   return {
     segments,
     position: end.position,
@@ -73,34 +80,45 @@ export async function recoverSegments(
 /** The segments, without a last one that a crash left half made: it holds no entry, and the one before is whole. */
 async function soundSegments(options: RecoveryOptions): Promise<Segment[]> {
   const segments = await listSegments(options.disk, options.directory);
+  const sound: Segment[] = [];
   for (const [index, segment] of segments.entries()) {
-    const fault = await headerFault(options, segment);
-    if (fault === null) continue;
-    const last = index === segments.length - 1;
-    if (!last || (await holdsEntries(options.disk, segment))) {
+    const read = await readSegmentHeader(options.disk, segment, options.shard);
+    if (read.fault === null) {
+      sound.push(read.segment);
+      continue;
+    }
+    // A header is durable before the first entry is written behind it: damaged with entries, it is damage.
+    if (index < segments.length - 1 || read.fileBytes > SEGMENT_HEADER_BYTES) {
       throw new BrokerError(
         'LOG_CORRUPT',
-        `${segment.path} is damaged at position 0, before entry ${segment.first}: ${fault}`,
+        `${segment.path} is damaged at position 0, before entry ${segment.first}: ${read.fault}`,
       );
     }
-    if (options.repair) {
-      await options.disk.remove(segment.path);
-      await options.disk.syncDirectory(options.directory);
-    }
-    segments.pop();
+    if (options.repair) await removeHalfMade(options, segment);
   }
-  return segments;
+  return sound;
 }
 
-async function headerFault({ disk, shard }: RecoveryOptions, segment: Segment): Promise<string | null> {
-  return withFile(disk, segment, async (file, bytes) => {
-    const header = await readChunk(file, 0, Math.min(bytes, SEGMENT_HEADER_BYTES));
-    return segmentHeaderFault(header, shard, segment.first);
+/** The segment with the salt of its header, and what is wrong with that header; null when nothing is. */
+export function readSegmentHeader(
+  disk: Disk,
+  segment: Segment,
+  shard: number,
+): Promise<{ readonly segment: Segment; readonly fault: string | null; readonly fileBytes: number }> {
+  return withFile(disk, segment, async (file, fileBytes) => {
+    const header = await readChunk(file, 0, Math.min(fileBytes, SEGMENT_HEADER_BYTES));
+    const fault = segmentHeaderFault(header, shard, segment.first);
+    return { segment: fault === null ? { ...segment, salt: segmentSalt(header) } : segment, fault, fileBytes };
   });
 }
 
-function holdsEntries(disk: Disk, segment: Segment): Promise<boolean> {
-  return withFile(disk, segment, (file, bytes) => durableBehind(file, 0, segment.first - 1, bytes));
+async function removeHalfMade({ disk, directory }: RecoveryOptions, segment: Segment): Promise<void> {
+  try {
+    await disk.remove(segment.path);
+    await disk.syncDirectory(directory);
+  } catch (error) {
+    throw BrokerError.from(error, 'LOG_WRITE_FAILED', `${segment.path}, half made, cannot be removed`);
+  }
 }
 
 function scan(
@@ -109,10 +127,10 @@ function scan(
   position: number,
   sequence: number,
   before: number,
-  visit: () => void,
+  visit: (entry: LogEntry, behind: number) => void,
 ): Promise<ScanEnd> {
   return withFile(disk, segment, (file, fileBytes) =>
-    scanSegment(file, { segment: segment.first, position, sequence, before, fileBytes }, visit),
+    scanSegment(file, { segment, position, sequence, before, fileBytes }, visit),
   );
 }
 
@@ -138,33 +156,53 @@ async function checkedStart(
     if (position === fileBytes) return next === undefined ? from : null;
     const end = await scanSegment(
       file,
-      { segment: segment.first, position, sequence: from.sequence, before: from.sequence + 1, fileBytes },
+      { segment, position, sequence: from.sequence, before: from.sequence + 1, fileBytes },
       () => {},
     );
     if (end.sequence === from.sequence + 1) return from;
     // Nothing sound there: a torn end is judged by the scan that follows, anything else means another log.
-    return next === undefined && !(await durableBehind(file, position, from.sequence, fileBytes)) ? from : null;
+    return next === undefined && !(await durableBehind(file, segment, position, from.sequence, fileBytes))
+      ? from
+      : null;
   });
 }
 
-/** Cuts what lies behind the last sound entry, when no one can have been told that it is stored. */
-async function cutTornEnd({ disk, repair }: RecoveryOptions, segment: Segment, end: ScanEnd): Promise<number> {
-  const torn = await withFile(disk, segment, async (file, fileBytes) => {
+function groupStart(position: number): number {
+  return position === SEGMENT_HEADER_BYTES ? 0 : position;
+}
+
+/** Bytes behind the last sound entry, when no one can have been told that they are stored. LOG_CORRUPT otherwise. */
+function tornBytes(disk: Disk, segment: Segment, end: ScanEnd): Promise<number> {
+  return withFile(disk, segment, async (file, fileBytes) => {
     if (end.position === fileBytes) return 0;
-    if (await durableBehind(file, end.position, end.sequence, fileBytes)) throw corrupt(segment.path, end);
+    if (await durableBehind(file, segment, end.position, end.sequence, fileBytes)) throw corrupt(segment.path, end);
     return fileBytes - end.position;
   });
-  if (torn === 0 || !repair) return torn;
-  const file = await disk.openWrite(segment.path, 'existing');
+}
+
+/**
+ * Cuts a torn end and makes the rest durable. Only the last group can be in doubt, since nothing is written behind a
+ * group that is; it is written again as it stands: a sync alone says nothing about pages whose write has failed before.
+ */
+async function settleEnd(
+  { disk, directory }: RecoveryOptions,
+  segment: Segment,
+  group: number,
+  end: number,
+  torn: boolean,
+): Promise<void> {
+  let file: DiskFile | null = null;
   try {
-    await file.truncate(end.position);
+    file = await disk.openWrite(segment.path, 'existing');
+    if (torn) await file.truncate(end);
+    if (end > group) await file.writeSynced([await readChunk(file, group, end - group)], group);
     await file.sync();
+    await disk.syncDirectory(directory);
   } catch (error) {
-    throw BrokerError.from(error, 'LOG_WRITE_FAILED', `the torn end of ${segment.path} cannot be cut`);
+    throw BrokerError.from(error, 'LOG_WRITE_FAILED', `the end of ${segment.path} cannot be made durable`);
   } finally {
-    await file.close();
+    await file?.close();
   }
-  return torn;
 }
 
 async function bytesOf(disk: Disk, segments: readonly Segment[]): Promise<number> {

@@ -4,8 +4,9 @@
  */
 import { BrokerError } from '../errors.ts';
 import type { DiskFile } from './disk.ts';
-import { BODY_BYTES_MAX, ENTRY_HEADER_BYTES, readEntry } from './entry.ts';
+import { ENTRY_HEADER_BYTES, readEntry, readEntryHeader } from './entry.ts';
 import type { LogEntry } from './log.ts';
+import type { Segment } from './segment.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
 
@@ -20,7 +21,7 @@ export interface ScanEnd {
 }
 
 export interface ScanRange {
-  readonly segment: number;
+  readonly segment: Segment;
   readonly position: number;
   /** Sequence due at `position`. */
   readonly sequence: number;
@@ -29,11 +30,14 @@ export interface ScanRange {
   readonly fileBytes: number;
 }
 
-/** Visits sound entries from `range.position` on, until the first that is not sound, `range.before`, or the end. */
+/**
+ * Visits sound entries from `range.position` on, until the first that is not sound, `range.before`, or the end.
+ * `behind`: how far the entry lay behind the last durable one when it was written; 1 begins a group.
+ */
 export async function scanSegment(
   file: DiskFile,
   range: ScanRange,
-  visit: (entry: LogEntry) => void,
+  visit: (entry: LogEntry, behind: number) => void,
 ): Promise<ScanEnd> {
   let { position, sequence } = range;
   let want = CHUNK_BYTES;
@@ -41,7 +45,7 @@ export async function scanSegment(
     const chunk = await readChunk(file, position, Math.min(want, range.fileBytes - position));
     let at = 0;
     while (sequence < range.before) {
-      const reading = readEntry(chunk, at);
+      const reading = readEntry(chunk, at, range.segment.salt);
       if (reading.is === 'bad') return { position, sequence, fault: reading.fault };
       if (reading.is === 'short') {
         if (position + reading.bytes > range.fileBytes) {
@@ -53,13 +57,8 @@ export async function scanSegment(
       }
       const { header } = reading;
       if (header.sequence !== sequence) return { position, sequence, fault: `an entry of sequence ${header.sequence}` };
-      visit({
-        sequence,
-        epoch: header.epoch,
-        kind: header.kind,
-        body: reading.body,
-        address: { segment: range.segment, position },
-      });
+      const { epoch, kind, behind } = header;
+      visit({ sequence, epoch, kind, body: reading.body, address: { segment: range.segment.first, position } }, behind);
       at += reading.bytes;
       position += reading.bytes;
       sequence += 1;
@@ -69,37 +68,24 @@ export async function scanSegment(
 }
 
 /**
- * True when a sound entry behind `position` says that the entry due there had been durable: then what stands there is
- * damage, not the torn end of a group that was never acknowledged. Looks at every byte.
+ * True when the header of an entry behind `position` says that the entry due there had been durable: then what stands
+ * there is damage, not the torn end of a group that was never acknowledged. Looks at every byte, once.
  */
 export async function durableBehind(
   file: DiskFile,
+  segment: Segment,
   position: number,
   due: number,
   fileBytes: number,
 ): Promise<boolean> {
-  const overlap = ENTRY_HEADER_BYTES;
-  for (let start = position; start < fileBytes; start += CHUNK_BYTES) {
-    const chunk = await readChunk(file, start, Math.min(CHUNK_BYTES + overlap, fileBytes - start));
-    for (let at = 0; at < Math.min(CHUNK_BYTES, chunk.length - overlap + 1); at += 1) {
-      const bytes = plausible(chunk, at, due);
-      if (bytes === null || start + at + bytes > fileBytes) continue;
-      const whole =
-        at + bytes <= chunk.length ? chunk.subarray(at, at + bytes) : await readChunk(file, start + at, bytes);
-      const reading = readEntry(whole, 0);
-      if (reading.is === 'entry' && reading.header.sequence - reading.header.behind >= due) return true;
+  for (let start = position; start + ENTRY_HEADER_BYTES <= fileBytes; start += CHUNK_BYTES) {
+    const chunk = await readChunk(file, start, Math.min(CHUNK_BYTES + ENTRY_HEADER_BYTES - 1, fileBytes - start));
+    for (let at = 0; at + ENTRY_HEADER_BYTES <= chunk.length; at += 1) {
+      const header = readEntryHeader(chunk, at, segment.salt);
+      if (header !== null && header.sequence - header.behind >= due) return true;
     }
   }
   return false;
-}
-
-/** The length of what may be an entry behind `due`, by its header alone; null when it can't be one. */
-function plausible(chunk: Uint8Array, at: number, due: number): number | null {
-  const view = new DataView(chunk.buffer, chunk.byteOffset + at, ENTRY_HEADER_BYTES);
-  const length = view.getUint32(0);
-  if (length > BODY_BYTES_MAX || view.getUint16(14) !== 0 || view.getUint32(28) !== 0) return null;
-  const sequence = view.getUint32(16) * 0x1_0000_0000 + view.getUint32(20);
-  return sequence >= due && sequence < due + 0xffff_ffff ? ENTRY_HEADER_BYTES + length : null;
 }
 
 /** Reads exactly `bytes`. LOG_READ_FAILED when the disk fails or gives fewer. */

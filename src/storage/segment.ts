@@ -9,10 +9,12 @@ export interface Segment {
   /** Sequence of its first entry; its name. */
   readonly first: number;
   readonly path: string;
+  /** What the CRCs of its entries' headers begin from; 0 until its own header was read. */
+  readonly salt: number;
 }
 
-export function segmentAt(directory: string, first: number): Segment {
-  return { first, path: join(directory, `${String(first).padStart(20, '0')}.log`) };
+export function segmentAt(directory: string, first: number, salt = 0): Segment {
+  return { first, salt, path: join(directory, `${String(first).padStart(20, '0')}.log`) };
 }
 
 /** The segments of a log directory, oldest first. LOG_READ_FAILED. */

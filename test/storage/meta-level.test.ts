@@ -143,7 +143,7 @@ function spread(most: number): (size: number) => number[] {
     Array.from({ length: Math.min(size, most) }, (_, at) => Math.floor((at * size) / Math.min(size, most)));
 }
 
-describe('damage to its files never gives wrong rows', () => {
+describe('damage to its files never gives wrong rows', { timeout: 120_000 }, () => {
   test('a file is missing', async () => {
     const count = await damageEach(
       /./,

@@ -1,0 +1,166 @@
+/** Failing disk calls: the Nth one, for every N, with the errors that disks give. */
+import { describe, expect, test } from 'vitest';
+import { systemCodeOf } from '../../src/errors.ts';
+import { DiskFault, type DiskOp, MemoryDisk } from '../../src/testing/memory-disk.ts';
+import { entry, rejection, texts } from './log-contract.ts';
+import { callsOf, codeOf, open, prepare, Script } from './segment-script.ts';
+
+async function newDisk(): Promise<MemoryDisk> {
+  const disk = new MemoryDisk();
+  await prepare(disk);
+  return disk;
+}
+
+/** Fails `count` calls from the `nth` on. */
+function failFrom(disk: MemoryDisk, nth: number, count: number, fault: () => DiskFault): void {
+  let calls = 0;
+  disk.onCall = () => {
+    calls += 1;
+    if (calls >= nth && calls < nth + count) throw fault();
+  };
+}
+
+const faults: readonly { readonly name: string; readonly make: () => DiskFault }[] = [
+  { name: 'ENOSPC', make: () => new DiskFault('ENOSPC') },
+  { name: 'ENOSPC after some bytes', make: () => new DiskFault('ENOSPC', { landedBytes: 50 }) },
+  { name: 'EIO', make: () => new DiskFault('EIO') },
+  { name: 'EIO with all bytes there', make: () => new DiskFault('EIO', { landedBytes: Number.MAX_SAFE_INTEGER }) },
+  {
+    name: 'EIO with all bytes there in vain',
+    make: () => new DiskFault('EIO', { landedBytes: 1e6, unsyncable: true }),
+  },
+  { name: 'EIO with the bytes there later', make: () => new DiskFault('EIO', { late: true }) },
+  { name: 'EMFILE', make: () => new DiskFault('EMFILE') },
+];
+
+describe('a segment log on a disk that fails', () => {
+  test.each(faults)('loses nothing acknowledged when any one call fails: $name', async ({ make }) => {
+    const calls = await callsOf(newDisk);
+    for (let nth = 1; nth <= calls; nth += 1) {
+      for (const count of [1, 2, 3]) {
+        const disk = await newDisk();
+        const script = new Script(6);
+        failFrom(disk, nth, count, make);
+        await script.run(disk);
+        expect(script.acknowledged).toBe(script.offered.length);
+        for (const error of script.errors) {
+          expect(['LOG_READ_FAILED', 'LOG_WRITE_FAILED']).toContain(codeOf(error));
+          expect(systemCodeOf(error)).toBe(make().code);
+        }
+        disk.onCall = null;
+        disk.landLate();
+        expect([nth, disk.openFiles]).toEqual([nth, 0]);
+        for (const keep of ['none', 'all'] as const) {
+          const log = await open(disk.crash({ keep }));
+          await script.check(log);
+          await log.close();
+        }
+      }
+    }
+  });
+
+  test.each(['EIO', 'EMFILE', 'ENOMEM'])(
+    'takes no failing read for the end: %s at any call of an open',
+    async (code) => {
+      const disk = await newDisk();
+      const script = new Script();
+      await script.run(disk);
+      for (let nth = 1; ; nth += 1) {
+        const copy = disk.crash({ keep: 'none' });
+        failFrom(copy, nth, 1, () => new DiskFault(code));
+        const before = copy.calls;
+        const opened = await open(copy).then(
+          (log) => log,
+          (error: unknown) => error,
+        );
+        if (copy.calls - before < nth) break;
+        expect(['LOG_READ_FAILED', 'LOG_WRITE_FAILED']).toContain(codeOf(opened));
+        expect(copy.openFiles).toBe(0);
+        copy.onCall = null;
+        const log = await open(copy);
+        await script.check(log);
+        await log.close();
+      }
+    },
+  );
+
+  test('rejects a read that fails and serves the next one', async () => {
+    const disk = await newDisk();
+    const log = await open(disk);
+    await log.append([entry('kept')]);
+    for (const op of ['openRead', 'read'] as const) {
+      failOnce(disk, op);
+      const error = await rejection(log.read(null, 1000));
+      expect([op, error.code, systemCodeOf(error)]).toEqual([op, 'LOG_READ_FAILED', 'EIO']);
+      expect(await texts(log)).toEqual(['kept']);
+    }
+    await log.close();
+    expect(disk.openFiles).toBe(0);
+  });
+
+  test('serves a read under way while its segment is dropped', async () => {
+    const disk = await newDisk();
+    const log = await open(disk);
+    for (const text of ['first'.padEnd(2100), 'second'.padEnd(2100), 'third']) await log.append([entry(text)]);
+    let release = (): void => {};
+    disk.onCall = (op) => {
+      if (op !== 'read') return;
+      disk.onCall = null;
+      return new Promise<void>((resolve) => {
+        release = resolve;
+      });
+    };
+    const reading = log.read(null, 1);
+    await new Promise((resolve) => setImmediate(resolve));
+    await log.truncateBefore(3);
+    expect(log.firstSequence).toBe(3);
+    release();
+    expect((await reading).entries.map(({ sequence }) => sequence)).toEqual([1]);
+    await log.close();
+    expect(disk.openFiles).toBe(0);
+  });
+
+  test('takes a short read for an error, not for the end', async () => {
+    const disk = await newDisk();
+    const log = await open(disk);
+    await log.append([entry('one'.padEnd(100))]);
+    disk.onCall = (op) => (op === 'read' ? 10 : undefined);
+    expect((await rejection(log.read(null, 1000))).code).toBe('LOG_READ_FAILED');
+    disk.onCall = null;
+    await log.close();
+    const size = disk.bytesOf(disk.paths[0] ?? '').length;
+    disk.onCall = (op) => (op === 'read' ? 40 : undefined);
+    expect((await rejection(open(disk))).code).toBe('LOG_READ_FAILED');
+    expect(disk.bytesOf(disk.paths[0] ?? '').length).toBe(size);
+  });
+
+  test('stays fenced while no new segment can be made, and goes on once one can', async () => {
+    const disk = await newDisk();
+    const log = await open(disk);
+    await log.append([entry('kept')]);
+    disk.capacityBytes = disk.usedBytes + 10;
+    const error = await rejection(log.append([entry('too large for the disk')]));
+    expect([error.code, systemCodeOf(error)]).toEqual(['LOG_WRITE_FAILED', 'ENOSPC']);
+    for (let tries = 0; tries < 3; tries += 1) {
+      expect(systemCodeOf(await rejection(log.rollOver()))).toBe('ENOSPC');
+      expect(log.fenced).toBe(true);
+    }
+    expect(await texts(log)).toEqual(['kept']);
+    disk.capacityBytes += 100_000;
+    await log.rollOver();
+    await log.append([entry('again')]);
+    expect(await texts(log)).toEqual(['kept', 'again']);
+    await log.close();
+    expect(disk.openFiles).toBe(0);
+    const reopened = await open(disk.crash({ keep: 'none' }));
+    expect(await texts(reopened)).toEqual(['kept', 'again']);
+  });
+});
+
+function failOnce(disk: MemoryDisk, failing: DiskOp): void {
+  disk.onCall = (op) => {
+    if (op !== failing) return;
+    disk.onCall = null;
+    throw new DiskFault('EIO');
+  };
+}
