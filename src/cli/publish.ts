@@ -134,7 +134,7 @@ async function publishAll(
 async function planPartitions(client: Client, topic: string, given: PublishFlags): Promise<PartitionPlan | null> {
   if (given.partitions !== undefined) await client.createTopic(topic, { partitions: given.partitions });
   if (given.producer === undefined) return null;
-  const { partitions } = await describeOrCreate(client, topic);
+  const { partitions } = await client.describe(topic, { create: true });
   const stored = await client.producerState(topic);
   if (stored.length > 0 && !given.resume) {
     throw new CommandFailure('REFUSED', `producer ${given.producer} has stored records on ${topic} before`, {
@@ -142,15 +142,6 @@ async function planPartitions(client: Client, topic: string, given: PublishFlags
     });
   }
   return new PartitionPlan(partitions, new Map(stored.map(({ partition, sequence }) => [partition, sequence])));
-}
-
-async function describeOrCreate(client: Client, topic: string): Promise<{ readonly partitions: number }> {
-  try {
-    return await client.describe(topic);
-  } catch (error) {
-    if ((error as { code?: unknown }).code !== 'UNKNOWN_TOPIC') throw error;
-    return await client.createTopic(topic);
-  }
 }
 
 function placeOf(plan: PartitionPlan, record: InputRecord): { partition: number; stored: boolean } {

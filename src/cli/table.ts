@@ -36,7 +36,7 @@ export function roughBytes(bytes: number): string {
     value /= 1000;
     unit += 1;
   }
-  return `${unit === 0 ? value : value.toPrecision(3)} ${units[unit]}`;
+  return `${unit === 0 ? Math.round(value) : value.toPrecision(3)} ${units[unit]}`;
 }
 
 /** A duration for a glance: `850 ms`, `12.3 s`, `4 min 5 s`. */

@@ -94,7 +94,7 @@ describe('texts for people', () => {
   });
 
   it('round sizes and durations', () => {
-    expect([0, 999, 1000, 12_345, 5e9].map(roughBytes)).toEqual(['0 B', '999 B', '1.00 kB', '12.3 kB', '5.00 GB']);
+    expect([0, 934.42, 1000, 12_345, 5e9].map(roughBytes)).toEqual(['0 B', '934 B', '1.00 kB', '12.3 kB', '5.00 GB']);
     expect([0.4, 850, 12_300, 245_000].map(roughMs)).toEqual(['0 ms', '850 ms', '12.3 s', '4 min 5 s']);
   });
 });
