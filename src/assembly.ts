@@ -10,9 +10,11 @@ import { Sessions } from './actors/sessions.ts';
 import { shardLogic } from './actors/shard.ts';
 import { ShardRuntime } from './actors/shard-runtime.ts';
 import type { Config } from './config.ts';
+import { BrokerError } from './errors.ts';
 import type { Logger } from './logger.ts';
 import type { FlushMeasure } from './machines/budget.ts';
 import { type ChildCounts, noCounts } from './machines/report.ts';
+import { shardId } from './machines/shard.ts';
 import { supervisorMachine } from './machines/supervisor.ts';
 import type { Clock } from './ports/clock.ts';
 import type { Listen } from './ports/connection.ts';
@@ -68,6 +70,18 @@ export function assemble(parts: AssemblyParts): Assembly {
   const admin = new AdminServer({ host, port, token, view, logger, clock });
   const logic = supervisorMachine.provide({
     actors: { shard: shardLogic(runtimes), gateway: gatewayLogic(gateway), admin: adminLogic(admin, logger) },
+    actions: {
+      // A defect in a child's chart: what it held is given up here, since it can't do that itself any more.
+      childBroke: (_, { id, error }) => {
+        logger.error({ child: id, err: error }, 'a child broke');
+        const runtime = runtimes.find(({ shard }) => shardId(shard) === id);
+        if (runtime === undefined) return;
+        runtime.fence(BrokerError.from(error, 'SHARD_FAILED', 'its chart broke'));
+        runtime
+          .release()
+          .catch((failure: unknown) => logger.warn({ child: id, err: failure }, 'its files were not let go'));
+      },
+    },
   });
   return {
     runtimes,

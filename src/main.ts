@@ -2,12 +2,15 @@
  * The process: one broker, the signals, the exit code. Handlers go in before anything is awaited, so that a signal
  * during the start is a shutdown and no accident.
  */
+import { spawn } from 'node:child_process';
 import { join, resolve } from 'node:path';
+import { followProgress, serviceManager } from './actors/service-manager.ts';
 import { startWatchdog } from './actors/watchdog.ts';
 import { type Broker, createBroker } from './broker.ts';
 import type { Config } from './config.ts';
 import { BrokerError } from './errors.ts';
 import { createLogger, type Logger } from './logger.ts';
+import { systemClock } from './ports/clock.ts';
 
 /** A second SIGINT within this time is npm or a process manager passing on the same keystroke. */
 const SAME_KEYSTROKE_MS = 1000;
@@ -21,6 +24,15 @@ export async function runBroker(config: Config): Promise<number> {
   const watchdog = startWatchdog(join(resolve(config.data), 'last-shutdown.json'));
   const broker = createBroker({ config }, { logger, watchdog });
   const forget = takeSignals(broker, logger);
+  const manager = serviceManager({ environment: process.env, spawn, logger, clock: systemClock });
+  let stopping = false;
+  const look = (): { status: string; progress: string } => {
+    const now = progressOf(broker);
+    if (now.stopping && !stopping) manager.stopping(now.status);
+    stopping = now.stopping;
+    return now;
+  };
+  const unfollow = followProgress({ manager, clock: systemClock, look });
   if (process.pid === 1) {
     logger.warn(
       'running as PID 1, where the watchdog cannot end a process that hangs: run under an init (docker run --init)',
@@ -28,6 +40,7 @@ export async function runBroker(config: Config): Promise<number> {
   }
   try {
     await broker.start();
+    manager.ready();
     const report = await broker.ended;
     // Nothing is left to keep it. Should a file call hang all the same, `process.exit` would hang with it, and take the
     // watchdog's threads down first: so it is not called, and the watchdog has the last word.
@@ -38,8 +51,23 @@ export async function runBroker(config: Config): Promise<number> {
     logger.error({ err: failure }, 'start failed');
     throw failure;
   } finally {
+    unfollow();
+    manager.close();
     forget();
   }
+}
+
+/** What the service manager is shown, and what counts as progress worth more time. */
+function progressOf(broker: Broker): { status: string; progress: string; stopping: boolean } {
+  const { phase, pendingBytes, shards, children, stopping } = broker.shutdownState;
+  const flushed = (shards as readonly { readonly flushedBytes: number }[] | undefined)?.map(
+    (shard) => shard.flushedBytes,
+  );
+  return {
+    status: String(phase),
+    progress: JSON.stringify([phase, pendingBytes, flushed, children]),
+    stopping: stopping === true,
+  };
 }
 
 function takeSignals(broker: Broker, logger: Logger): () => void {
@@ -68,16 +96,24 @@ function takeSignals(broker: Broker, logger: Logger): () => void {
     logger.error({ err: error }, 'an error that nobody handled: shutting down');
     void broker.stop({ mode: 'fast', reason: 'fatal', fatal: true });
   };
-  for (const [signal, handler] of Object.entries(handlers)) {
-    // In place of the command's own, which end a process that has nothing open yet.
-    process.removeAllListeners(signal);
-    process.on(signal, handler);
-  }
+  for (const [signal, handler] of Object.entries(handlers)) replaceHandlers(signal, handler);
   process.on('uncaughtException', fatal);
   process.on('unhandledRejection', fatal);
   return () => {
-    for (const [signal, handler] of Object.entries(handlers)) process.off(signal, handler);
+    // The process is ending by its own exit code: a signal that comes late must not end it by another.
+    for (const signal of Object.keys(handlers)) replaceHandlers(signal, () => {});
     process.off('uncaughtException', fatal);
     process.off('unhandledRejection', fatal);
   };
+}
+
+/**
+ * Takes a signal over from who has it: on the first call from the command's own handler, which ends a process that has
+ * nothing open yet. The new one goes in before the old ones come out: without any, Node stops watching, and a signal
+ * that has come and was not handled yet would be lost.
+ */
+function replaceHandlers(signal: string, handler: () => void): void {
+  const before = process.listeners(signal as NodeJS.Signals);
+  process.on(signal, handler);
+  for (const old of before) process.off(signal, old);
 }

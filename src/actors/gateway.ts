@@ -82,6 +82,12 @@ export class Gateway {
     logger.info({ ...sessions.closedCounts }, 'clients closed');
   }
 
+  /** The shutdown presses harder while the gateway closes. */
+  hurry({ mode }: EndpointEvent): void {
+    if (mode === 'immediate') this.#options.sessions.terminate();
+    else if (mode === 'fast') this.#options.sessions.hurry();
+  }
+
   #left(deadline: number): number {
     return Math.max(deadline - this.#options.clock.monotonic(), 0);
   }
@@ -99,6 +105,7 @@ export function gatewayLogic(gateway: Gateway): typeof gatewayMachine {
       accept: () => gateway.accept(),
       announce: (_, { told }) => gateway.announce(told),
       refuse: (_, { told }) => gateway.refuse(told),
+      hurry: (_, { told }) => gateway.hurry(told),
     },
   });
 }

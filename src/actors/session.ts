@@ -4,43 +4,20 @@
  * topic being made) holds those behind it while the socket is paused. The gateway makes it, sweeps it and closes it.
  */
 
-import type { Config } from '../config.ts';
 import { KEY_BYTES_MAX } from '../domain/record-batch.ts';
 import { BrokerError, type ErrorCode, errorTable } from '../errors.ts';
-import type { Logger } from '../logger.ts';
 import type { SessionChart } from '../machines/session.ts';
-import type { Clock } from '../ports/clock.ts';
 import type { Connection } from '../ports/connection.ts';
 import { parseBinaryCommand, parseTextCommand } from '../protocol/command-parser.ts';
 import type { Command, CommandId, HelloCommand, PublishCommand } from '../protocol/commands.ts';
 import type { GoAway, Limits } from '../protocol/replies.ts';
-import type { Catalogue } from '../shard/catalogue.ts';
 import type { ShardEngine } from '../shard/shard-engine.ts';
-import type { ShardTable } from '../shard/shard-table.ts';
-import type { FlightMeter } from './flight-meter.ts';
 import { SessionCommands } from './session-commands.ts';
+import type { SessionHost } from './session-host.ts';
+import { SessionLiveness } from './session-liveness.ts';
 import { type FrameKind, SessionOutbox } from './session-outbox.ts';
 import { SessionPublisher } from './session-publisher.ts';
-import type { TextCache } from './text-cache.ts';
 import { sameSecret } from './token.ts';
-
-/** What all sessions of a gateway share. */
-export interface SessionHost {
-  readonly config: Config;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly shards: ShardTable;
-  readonly catalogue: Catalogue;
-  readonly meter: FlightMeter;
-  readonly texts: TextCache;
-  readonly brokerName: string;
-  readonly draining: boolean;
-  /** The session publishes under this id from now on; whoever did before is closed with 4001. */
-  claimProducer(producer: string, session: Session): void;
-  /** The session publishes no more under the id that it has. */
-  releaseProducer(session: Session): void;
-  closed(session: Session): void;
-}
 
 type Frame = { readonly kind: 'text'; readonly text: string } | { readonly kind: 'binary'; readonly bytes: Uint8Array };
 
@@ -64,9 +41,7 @@ export class Session {
   #busy = false;
   #paused = false;
   #awaitingRelief = false;
-  #lastHeardAt: number;
-  #pingSentAt: number | null = null;
-  #stalledSince: number | null = null;
+  readonly #liveness: SessionLiveness;
   /** What it was told of the broker's end, last. */
   #told: GoAway['stage'] | null = null;
   #left = false;
@@ -78,7 +53,7 @@ export class Session {
     this.#host = host;
     this.#chart = chart;
     this.openedAt = host.clock.monotonic();
-    this.#lastHeardAt = this.openedAt;
+    this.#liveness = new SessionLiveness(host.config, this.openedAt);
     this.#authenticated = host.config.token === '';
     this.outbox = new SessionOutbox(connection, host.clock);
     this.publisher = new SessionPublisher(
@@ -143,7 +118,7 @@ export class Session {
     else this.#execute(frame.kind, parsed.command);
     if (!this.#outboxFull) return;
     // Whoever asks and does not read is not asked further, and cut in time.
-    this.#stalledSince ??= this.#host.clock.monotonic();
+    this.#liveness.full(this.#host.clock.monotonic());
     this.#pause();
   }
 
@@ -316,12 +291,12 @@ export class Session {
   roomBytes(): number {
     if (!this.#chart.delivering) return 0;
     const room = this.#host.config.socketBufferBytes - this.connection.bufferedBytes;
-    if (room <= 0) this.#stalledSince ??= this.#host.clock.monotonic();
+    if (room <= 0) this.#liveness.full(this.#host.clock.monotonic());
     return room;
   }
 
   #onDrained(): void {
-    this.#stalledSince = this.#outboxFull ? this.#host.clock.monotonic() : null;
+    this.#liveness.drained(this.#host.clock.monotonic(), this.#outboxFull);
     this.#readOnWhenRelieved();
     this.commands.pump();
   }
@@ -333,22 +308,18 @@ export class Session {
     const { config } = this.#host;
     if (this.#chart.value === 'handshaking' && now - this.openedAt > config.helloTimeoutMs) {
       this.#refuse('text', undefined, new BrokerError('HELLO_REQUIRED', `no hello within ${config.helloTimeoutMs} ms`));
-    } else if (this.#stalledSince !== null && now - this.#stalledSince > config.slowConsumerMs) {
+      return;
+    }
+    const verdict = this.#liveness.judge(now, this.#reading);
+    if (verdict === 'ping') this.connection.ping();
+    else if (verdict === 'dead') this.#cut('PING_TIMEOUT', `no pong within ${config.pingTimeoutMs} ms`);
+    else if (verdict === 'slow') {
       this.#cut('SLOW_CONSUMER', `${this.connection.bufferedBytes} bytes unread for ${config.slowConsumerMs} ms`);
-    } else if (!this.#reading) {
-      // Its pongs are not read while its socket is paused: silence says nothing.
-      this.#heard();
-    } else if (this.#pingSentAt !== null && now - this.#pingSentAt > config.pingTimeoutMs) {
-      this.#cut('PING_TIMEOUT', `no pong within ${config.pingTimeoutMs} ms`);
-    } else if (this.#pingSentAt === null && now - this.#lastHeardAt > config.pingMs) {
-      this.#pingSentAt = now;
-      this.connection.ping();
     }
   }
 
   #heard(): void {
-    this.#lastHeardAt = this.#host.clock.monotonic();
-    this.#pingSentAt = null;
+    this.#liveness.heard(this.#host.clock.monotonic());
   }
 
   // --- the end ---

@@ -13,7 +13,8 @@ import type { Random } from '../ports/random.ts';
 import type { Catalogue } from '../shard/catalogue.ts';
 import type { ShardTable } from '../shard/shard-table.ts';
 import type { FlightMeter } from './flight-meter.ts';
-import { Session, type SessionHost } from './session.ts';
+import { Session } from './session.ts';
+import type { SessionHost } from './session-host.ts';
 import { TextCache } from './text-cache.ts';
 
 export interface SessionsOptions {
@@ -72,6 +73,7 @@ export class Sessions implements SessionHost {
   #forced = 0;
   #emptyWaiters: (() => void)[] = [];
   #opened = 0;
+  #hurried = false;
 
   constructor(options: SessionsOptions) {
     this.config = options.config;
@@ -197,9 +199,9 @@ export class Sessions implements SessionHost {
         // Replies leave before sockets close: who waits for one is closed when it has it.
         if (session.publisher.unanswered === 0) this.#closeOne(session, closeCode, reason);
       }
-      if (at + perTick < waiting.length) await this.#pause(CLOSE_TICK_MS);
+      if (at + perTick < waiting.length && !this.#hurried) await this.#pause(CLOSE_TICK_MS);
     }
-    while (this.#anyUnanswered && this.clock.monotonic() < until) await this.#pause(CLOSE_TICK_MS);
+    while (this.#anyUnanswered && !this.#hurried && this.clock.monotonic() < until) await this.#pause(CLOSE_TICK_MS);
     for (const session of this.#sessions) this.#closeOne(session, closeCode, reason);
     if (this.#sessions.size > 0) await new Promise<void>((resolve) => this.#emptyWaiters.push(resolve));
     return this.closedCounts;
@@ -222,6 +224,11 @@ export class Sessions implements SessionHost {
   get #commitsOwed(): boolean {
     for (const session of this.#sessions) if (session.commands.owesCommits) return true;
     return false;
+  }
+
+  /** Closes the rest without pacing. */
+  hurry(): void {
+    this.#hurried = true;
   }
 
   /** Cuts what is left, at once. */

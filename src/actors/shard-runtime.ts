@@ -51,6 +51,7 @@ export class ShardRuntime {
   #diskFull = false;
   #accepting = false;
   #ended = false;
+  #releasing: Promise<void> | null = null;
   readonly #abort = new AbortController();
   #writtenAtDrain = 0;
   #bytesAtDrain = 0;
@@ -72,8 +73,14 @@ export class ShardRuntime {
   async open(): Promise<void> {
     const { stores, clock } = this.#options;
     const began = clock.monotonic();
-    this.#open = await openShard(this.shard, stores, this.#logger);
-    const { log, cutBytes } = this.#open;
+    const open = await openShard(this.shard, stores, this.#logger);
+    if (this.#ended) {
+      // Given up on meanwhile: what came late is let go of, and nothing else.
+      await closeStores(open);
+      throw this.#endedError();
+    }
+    this.#open = open;
+    const { log, cutBytes } = open;
     const durationMs = Math.round(clock.monotonic() - began);
     this.#logger.debug({ shard: this.shard, durationMs, logBytes: log.bytes, cutBytes }, 'log open');
     if (cutBytes > 0)
@@ -86,6 +93,7 @@ export class ShardRuntime {
     if (open === null) throw new BrokerError('INTERNAL', 'a shard is recovered before it is open');
     const began = clock.monotonic();
     const recovered = await recoverShard(open, clock.now(), AbortSignal.any([signal, this.#abort.signal]));
+    if (this.#ended) throw this.#endedError();
     this.#engine = new ShardEngine({
       state: open.state,
       log: open.log,
@@ -98,6 +106,7 @@ export class ShardRuntime {
       onFault: (error) => this.#fault(error),
     });
     await this.#lookAtDisk();
+    if (this.#ended) throw this.#endedError();
     table.serve(this.#engine);
     onServing(this.#engine);
     const { shorter, rebuilt } = open;
@@ -157,16 +166,17 @@ export class ShardRuntime {
     await this.#engine?.markClean();
   }
 
-  /** Lets go of every descriptor. */
-  async release(): Promise<void> {
+  /** Lets go of every descriptor. Again: the same promise. */
+  release(): Promise<void> {
+    if (!this.#ended) this.#options.table.fail(this.shard, new BrokerError('DRAINING', 'the shard is released'));
     this.#end();
-    this.#options.table.fail(this.shard, new BrokerError('DRAINING', 'the shard is released'));
-    if (this.#engine !== null) {
-      await this.#engine.release();
-      return;
-    }
-    await this.#open?.meta.close();
-    await this.#open?.log.close();
+    this.#releasing ??= this.#letGo();
+    return this.#releasing;
+  }
+
+  async #letGo(): Promise<void> {
+    if (this.#engine !== null) await this.#engine.release();
+    else if (this.#open !== null) await closeStores(this.#open);
   }
 
   /** Gives the shard up: whoever waits is told, nothing is written any more, a late completion changes nothing. */
@@ -174,6 +184,14 @@ export class ShardRuntime {
     this.#end();
     this.#options.table.fail(this.shard, error);
     this.#engine?.fence(error);
+    // Nobody waits for what hangs; once it comes back, its descriptors go.
+    this.release().catch((failure: unknown) => {
+      this.#logger.warn({ shard: this.shard, err: failure }, 'the files of a given-up shard could not be closed');
+    });
+  }
+
+  #endedError(): BrokerError {
+    return new BrokerError('SHARD_FAILED', `shard ${this.shard} was given up while it opened`);
   }
 
   #end(): void {
@@ -274,6 +292,13 @@ export class ShardRuntime {
       partitions: engine?.state.partitions.size ?? 0,
       diskFull: this.#diskFull,
     };
+  }
+}
+
+/** Both, whatever becomes of the other; rejects with the first error. */
+async function closeStores({ meta, log }: Pick<OpenShard, 'meta' | 'log'>): Promise<void> {
+  for (const closed of await Promise.allSettled([meta.close(), log.close()])) {
+    if (closed.status === 'rejected') throw closed.reason;
   }
 }
 

@@ -39,6 +39,7 @@ class Cursor implements PartitionWaiter {
   offset: number;
   hint: ReadHint | null = null;
   fetching = false;
+  dropped = false;
   /** Last offset committed on this subscription; null before the first. */
   committed: number | null = null;
 
@@ -50,11 +51,18 @@ class Cursor implements PartitionWaiter {
   }
 
   get behind(): boolean {
-    return this.partition.closed || this.offset < this.partition.highWatermark;
+    return this.offset < this.partition.highWatermark;
+  }
+
+  /** Why nothing more comes from this partition; null while it is served. */
+  get end(): BrokerError | null {
+    const { closed, topic } = this.partition;
+    if (closed) return new BrokerError('UNKNOWN_TOPIC', `topic ${topic} was deleted`);
+    return this.engine.failure;
   }
 
   wake(): void {
-    this.#subscription.wake();
+    this.#subscription.wake(this);
   }
 }
 
@@ -95,7 +103,7 @@ export class Subscription {
       start.partition.waiters.add(cursor);
       if (start.gap !== null) this.#tellGap(cursor, start.gap);
     }
-    this.wake();
+    for (const cursor of [...this.#cursors]) this.wake(cursor);
   }
 
   /** The partition of a commit. UNKNOWN_PARTITION when it is not among those subscribed. */
@@ -120,7 +128,7 @@ export class Subscription {
 
   addCredit(records: number): void {
     this.#credit = Math.min(this.#credit + records, this.#creditMax);
-    this.wake();
+    this.#host.cursorReady(this);
   }
 
   end(): void {
@@ -128,8 +136,12 @@ export class Subscription {
     for (const cursor of this.#cursors.splice(0)) cursor.partition.waiters.delete(cursor);
   }
 
-  wake(): void {
-    if (!this.#ended) this.#host.cursorReady(this);
+  /** Something happened to the partition of a cursor. Its end is told at once: to hear it takes no credit. */
+  wake(cursor: Cursor): void {
+    if (this.#ended) return;
+    const { end } = cursor;
+    if (end === null) this.#host.cursorReady(this);
+    else this.#drop(cursor, end);
   }
 
   /** True while something could be delivered now but for the socket. */
@@ -157,10 +169,6 @@ export class Subscription {
 
   #step(cursor: Cursor): void {
     const { partition } = cursor;
-    if (partition.closed) {
-      this.#drop(cursor, new BrokerError('UNKNOWN_TOPIC', `topic ${this.topic} was deleted`));
-      return;
-    }
     if (cursor.offset < partition.start) {
       const gap = { reason: 'retention' as const, from: cursor.offset, to: partition.start };
       cursor.offset = partition.start;
@@ -181,15 +189,14 @@ export class Subscription {
     fetching.then(
       (fetched) => {
         cursor.fetching = false;
-        if (this.#ended) return;
+        if (this.#ended || cursor.dropped) return;
         this.#deliver(cursor, fetched);
-        this.wake();
+        this.#host.cursorReady(this);
       },
       (error: unknown) => {
         cursor.fetching = false;
         if (this.#ended) return;
         this.#drop(cursor, BrokerError.from(error, 'LOG_READ_FAILED', 'reading failed'));
-        this.wake();
       },
     );
   }
@@ -243,6 +250,8 @@ export class Subscription {
 
   /** The partition can't be read on: the consumer is told, and its other partitions go on. */
   #drop(cursor: Cursor, error: BrokerError): void {
+    if (cursor.dropped) return;
+    cursor.dropped = true;
     cursor.partition.waiters.delete(cursor);
     this.#cursors.splice(this.#cursors.indexOf(cursor), 1);
     if (error.code !== 'UNKNOWN_TOPIC' && error.code !== 'SHARD_FAILED') this.#host.readFailed(error, cursor.partition);

@@ -5,7 +5,7 @@
  *   A1  `child.released` is reported only behind the close of the listener; a failure to bind is `child.failed`.
  *   A2  Nothing but `shutdown.close` ends it.
  */
-import { type AnyActorRef, assign, fromPromise, setup } from 'xstate';
+import { type AnyActorRef, assign, fromPromise, sendTo, setup } from 'xstate';
 import type { EndpointEvent, EndpointInput } from './endpoint.ts';
 import type { ChildReport } from './report.ts';
 
@@ -18,10 +18,16 @@ export const adminMachine = setup({
     input: EndpointInput;
   },
   actors: { bind: step, close: step },
-  actions: { report: ({ context }, report: ChildReport) => context.parent.send(report) },
+  actions: {
+    report: sendTo(
+      ({ context }) => context.parent,
+      (_, report: ChildReport) => report,
+    ),
+  },
 }).createMachine({
   id: 'admin',
   initial: 'binding',
+  options: { maxIterations: 100 },
   context: ({ input }) => ({ parent: input.parent, closeAsked: false }),
   on: { 'shutdown.*': {} },
   states: {

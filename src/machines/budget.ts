@@ -105,6 +105,21 @@ export function replan(plan: BudgetPlan, measure: FlushMeasure): BudgetPlan {
   return layOut(plan.startedAt, plan.reportUntil, plan.announceMs, measure);
 }
 
+/**
+ * The same shutdown, pressed harder: its end comes nearer, never further away. `immediate` leaves time to let go and to
+ * report from now on; `deadline` is monotonic ms.
+ */
+export function hasten(
+  plan: BudgetPlan,
+  request: FlushMeasure & { readonly now: number; readonly mode: ShutdownMode; readonly deadline?: number },
+): BudgetPlan {
+  const { now, mode, deadline } = request;
+  let end = plan.reportUntil;
+  if (mode === 'immediate') end = Math.min(end, now + RELEASE_MS + REPORT_MS);
+  if (deadline !== undefined && Number.isFinite(deadline)) end = Math.min(end, Math.max(deadline, plan.startedAt));
+  return layOut(plan.startedAt, end, mode === 'graceful' ? plan.announceMs : 0, request);
+}
+
 function layOut(startedAt: number, end: number, announceMs: number, measure: FlushMeasure): BudgetPlan {
   const budget = end - startedAt;
   const reportMs = Math.min(REPORT_MS, REPORT_SHARE * budget);

@@ -63,6 +63,13 @@ export function withReport(context: SupervisorContext, report: ChildReport): Rea
   };
 }
 
+/** What is recorded of a child whose chart broke and can't report any more. */
+export function brokenReport(event: { readonly actorId: string; readonly error: unknown }): ChildReport {
+  const { actorId: id, error } = event;
+  const detail = error instanceof Error ? error.message : String(error);
+  return { type: 'child.failed', id, during: 'its own chart', detail };
+}
+
 function countsOf(report: ChildReport): ChildCounts {
   return 'counts' in report && report.counts !== undefined ? report.counts : noCounts;
 }

@@ -7,7 +7,7 @@
  *   G2  `child.released` is reported only behind the close of every session and of the listener.
  *   G3  Every non-final state handles `shutdown.close`; one that comes while the port is being bound is acted on then.
  */
-import { type AnyActorRef, assign, fromPromise, setup } from 'xstate';
+import { type AnyActorRef, assign, fromPromise, sendTo, setup } from 'xstate';
 import type { EndpointEvent, EndpointInput } from './endpoint.ts';
 import type { ChildReport } from './report.ts';
 
@@ -29,11 +29,16 @@ export const gatewayMachine = setup({
     close: step,
   },
   actions: {
-    report: ({ context }, report: ChildReport) => context.parent.send(report),
+    report: sendTo(
+      ({ context }) => context.parent,
+      (_, report: ChildReport) => report,
+    ),
     note: assign((_, params: { readonly told: EndpointEvent }) => ({ told: params.told })),
     announce: (_, _params: { readonly told: EndpointEvent }) => {},
     refuse: (_, _params: { readonly told: EndpointEvent }) => {},
     accept: () => {},
+    /** Pressed harder while it closes: what is still open is closed at once, or cut when the mode is `immediate`. */
+    hurry: (_, _params: { readonly told: EndpointEvent }) => {},
   },
   guards: {
     closeAsked: ({ context }) => context.told?.type === 'shutdown.close',
@@ -42,6 +47,7 @@ export const gatewayMachine = setup({
 }).createMachine({
   id: 'gateway',
   initial: 'binding',
+  options: { maxIterations: 100 },
   context: ({ input }) => ({ parent: input.parent, told: null }),
   on: {
     'shutdown.*': { actions: { type: 'note', params: ({ event }) => ({ told: event }) } },
@@ -146,7 +152,14 @@ export const gatewayMachine = setup({
           },
         },
       },
-      on: { 'shutdown.close': {} },
+      on: {
+        'shutdown.close': {
+          actions: [
+            { type: 'note', params: ({ event }) => ({ told: event }) },
+            { type: 'hurry', params: ({ event }) => ({ told: event }) },
+          ],
+        },
+      },
     },
     closed: { type: 'final' },
     failed: { type: 'final' },

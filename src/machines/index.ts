@@ -7,6 +7,7 @@ export {
   budgetOf,
   type FlushMeasure,
   flushEtaMs,
+  hasten,
   planBudget,
   replan,
 } from './budget.ts';
@@ -19,13 +20,21 @@ export {
   type ChildReport,
   type ChildState,
   exitCodes,
+  noCounts,
   type Outcome,
   type Phase,
   type PhaseRecord,
   type SupervisorReport,
 } from './report.ts';
-export { SessionChart, type SessionEvent, type SessionState, sessionMachine } from './session.ts';
+export {
+  SessionChart,
+  type SessionEvent,
+  type SessionSnapshot,
+  type SessionState,
+  sessionMachine,
+  sessionStep,
+} from './session.ts';
 export { type ShardEvent, type ShardInput, type ShardOutcome, shardId, shardMachine } from './shard.ts';
-export { escalate, type ShutdownMode } from './shutdown-mode.ts';
-export { type SupervisorEvent, supervisorMachine } from './supervisor.ts';
+export { escalate, isHarder, type ShutdownMode } from './shutdown-mode.ts';
+export { type ShutdownRequest, type SupervisorEvent, supervisorMachine } from './supervisor.ts';
 export type { SupervisorContext, SupervisorInput } from './supervisor-context.ts';

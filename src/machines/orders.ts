@@ -14,8 +14,9 @@ export function until(context: SupervisorContext, deadline: number | undefined):
 /** Longest delay that a timer takes, ms. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
 
-export function newPlan(context: SupervisorContext, mode: ShutdownMode): BudgetPlan {
-  return planBudget({ ...context.grace, ...context.load(), now: context.now(), mode });
+export function newPlan(context: SupervisorContext, mode: ShutdownMode, deadline?: number): BudgetPlan {
+  const request = { ...context.grace, ...context.load(), now: context.now(), mode };
+  return planBudget(deadline === undefined ? request : { ...request, deadline });
 }
 
 export function shardCommand(context: SupervisorContext, what: ShardCommand): ShardEvent {
@@ -32,7 +33,10 @@ export function shardCommand(context: SupervisorContext, what: ShardCommand): Sh
     case 'flush':
       return { type: 'shard.flush', deadline: plan?.flushUntil ?? now };
     case 'abandon':
-      return { type: 'shard.abandon', reason: 'forced by the operator' };
+      return {
+        type: 'shard.abandon',
+        reason: context.mode === 'immediate' ? 'forced by the operator' : 'its time is up',
+      };
   }
 }
 

@@ -5,61 +5,18 @@
  *   H1  The gate is open in `running` alone, and is shut as the first thing on the way out of it.
  *   H2  `released` is reached only behind writing, checkpointing, marking and releasing, each done without an error; or,
  *       when the shard never took anything, behind releasing alone.
- *   H3  An error or a fault leads to `failed`, a deadline to `abandoned`; neither is ever reported as `released`.
+ *   H3  An error or a fault leads to `failed`, a deadline to `abandoned`; neither is ever reported as `released`. A
+ *       recovery that the drain aborted is no error; one that failed while it was being aborted is.
  *   H4  The shard is fenced before it is reported failed or abandoned: what completes later changes nothing.
  *   H5  A drain or a flush that comes while the shard opens is noted and acted on when that is done.
  *   H6  Every state but the final ones handles `shard.drain`, `shard.flush`, `shard.abandon` and `shard.fault`.
- *   H7  A shard's end goes to the parent once.
+ *   H7  A shard's end goes to the parent once, when its descriptors are let go or were given up.
  */
-import { type AnyActorRef, assign, cancel, fromPromise, raise, setup } from 'xstate';
-import type { ChildCounts, ChildReport } from './report.ts';
+import { assign, cancel, fromPromise, raise, sendTo, setup } from 'xstate';
+import type { ChildReport } from './report.ts';
+import type { ShardContext, ShardEnd, ShardEvent, ShardInput, ShardStep } from './shard-context.ts';
 
-export interface ShardInput {
-  readonly shard: number;
-  /** Monotonic time, ms. */
-  readonly now: () => number;
-  /** Where reports go: the supervisor. */
-  readonly parent: AnyActorRef;
-  /** Read when a report is made, behind the fence where there is one. */
-  readonly counts: () => ChildCounts;
-}
-
-export type ShardEvent =
-  /** Refuse publishes from now on and finish those admitted; clients are told to come back after `retryAfterMs`. */
-  | { readonly type: 'shard.drain'; readonly retryAfterMs: number }
-  /** Take publishes again; only before the flush. */
-  | { readonly type: 'shard.resume' }
-  /** Write everything, save the state, let go, before `deadline` (absolute, monotonic ms). */
-  | { readonly type: 'shard.flush'; readonly deadline: number }
-  /** Stop at once, without flushing. */
-  | { readonly type: 'shard.abandon'; readonly reason: string }
-  /** The record path can't go on. */
-  | { readonly type: 'shard.fault'; readonly error: unknown }
-  /** The deadline came. */
-  | { readonly type: 'shard.late' };
-
-export type ShardOutcome = 'released' | 'failed' | 'abandoned';
-
-export interface ShardEnd {
-  readonly outcome: ShardOutcome;
-  /** What went wrong, or what it was waiting for when it was given up. */
-  readonly detail: string | null;
-}
-
-export interface ShardContext extends ShardInput, ShardEnd {
-  readonly id: string;
-  readonly deadline: number;
-  readonly drainAsked: boolean;
-  readonly flushAsked: boolean;
-  readonly retryAfterMs: number;
-  readonly operation: string;
-  readonly operationSince: number;
-}
-
-/** What a step is given: which shard it is of. */
-export interface ShardStep {
-  readonly shard: number;
-}
+export type { ShardEnd, ShardEvent, ShardInput, ShardOutcome, ShardStep } from './shard-context.ts';
 
 const step = fromPromise<void, ShardStep>(async () => {});
 
@@ -67,6 +24,8 @@ const step = fromPromise<void, ShardStep>(async () => {});
 const LET_GO_MS = 1000;
 /** A child's deadline lies this far before its parent's, so that the child reports first. */
 const CHILD_MARGIN_MS = 250;
+/** Longest delay that a timer takes, ms; a longer one fires at once. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
 
 export function shardId(shard: number): string {
   return `shard-${String(shard).padStart(2, '0')}`;
@@ -95,7 +54,10 @@ export const shardMachine = setup({
     closeGate: (_, _params: { readonly retryAfterMs: number }) => {},
     abortRecovery: () => {},
     fence: (_, _params: { readonly reason: string }) => {},
-    report: ({ context }, report: ChildReport) => context.parent.send(report),
+    report: sendTo(
+      ({ context }) => context.parent,
+      (_, report: ChildReport) => report,
+    ),
     begin: assign(({ context }, params: { readonly operation: string }) => ({
       operation: params.operation,
       operationSince: context.now(),
@@ -104,25 +66,27 @@ export const shardMachine = setup({
       drainAsked: true,
       retryAfterMs: params.retryAfterMs,
     })),
-    noteFlush: assign((_, params: { readonly deadline: number }) => ({
+    noteFlush: assign(({ context, event }) => ({
       drainAsked: true,
       flushAsked: true,
-      deadline: params.deadline,
+      deadline: event.type === 'shard.flush' ? event.deadline : context.deadline,
     })),
     noteResume: assign({ drainAsked: false }),
     noteEnd: assign((_, params: ShardEnd) => params),
   },
   delays: {
-    untilDeadline: ({ context }) => Math.max(context.deadline - CHILD_MARGIN_MS - context.now(), 0),
-    letGo: LET_GO_MS,
+    untilDeadline: ({ context }) => untilDeadline(context),
+    letGo: ({ context }) => Math.min(LET_GO_MS, untilDeadline(context)),
   },
   guards: {
     drainAsked: ({ context }) => context.drainAsked,
+    abortedByDrain: ({ context }, params: { readonly error: unknown }) => context.drainAsked && isAbort(params.error),
     flushAsked: ({ context }) => context.flushAsked,
   },
 }).createMachine({
   id: 'shard',
   initial: 'opening',
+  options: { maxIterations: 100 },
   context: ({ input }) => ({
     ...input,
     id: shardId(input.shard),
@@ -141,7 +105,7 @@ export const shardMachine = setup({
     'shard.drain': { actions: { type: 'noteDrain', params: ({ event }) => ({ retryAfterMs: event.retryAfterMs }) } },
     'shard.flush': {
       actions: [
-        { type: 'noteFlush', params: ({ event }) => ({ deadline: event.deadline }) },
+        'noteFlush',
         cancel('deadline'),
         raise({ type: 'shard.late' }, { id: 'deadline', delay: 'untilDeadline' }),
       ],
@@ -189,7 +153,10 @@ export const shardMachine = setup({
         ],
         onError: [
           // Aborted by the drain: nothing was taken yet, and the log keeps all that the replay would have shown.
-          { guard: 'drainAsked', target: 'flushing.releasing' },
+          {
+            guard: { type: 'abortedByDrain', params: ({ event }) => ({ error: event.error }) },
+            target: 'flushing.releasing',
+          },
           failWith('recover'),
         ],
       },
@@ -214,6 +181,15 @@ export const shardMachine = setup({
         'shard.drain': {
           target: 'draining',
           actions: { type: 'noteDrain', params: ({ event }) => ({ retryAfterMs: event.retryAfterMs }) },
+        },
+        // Through `draining`, which goes on to the flush at once.
+        'shard.flush': {
+          target: 'draining',
+          actions: [
+            'noteFlush',
+            cancel('deadline'),
+            raise({ type: 'shard.late' }, { id: 'deadline', delay: 'untilDeadline' }),
+          ],
         },
       },
     },
@@ -291,19 +267,8 @@ export const shardMachine = setup({
     },
     failing: {
       tags: ['stopping'],
-      entry: [
-        { type: 'fence', params: ({ context }) => ({ reason: context.detail ?? 'failed' }) },
-        {
-          type: 'report',
-          params: ({ context }) => ({
-            type: 'child.failed',
-            id: context.id,
-            detail: context.detail ?? 'failed',
-            during: context.operation,
-            counts: context.counts(),
-          }),
-        },
-      ],
+      entry: { type: 'fence', params: ({ context }) => ({ reason: context.detail ?? 'failed' }) },
+      // What does not let go of its files either is no other end: the first fault is the one told.
       invoke: { src: 'release', input: ({ context }) => context, onDone: 'failed', onError: 'failed' },
       after: { letGo: 'failed' },
       // It failed already: no later event makes it anything else.
@@ -322,7 +287,19 @@ export const shardMachine = setup({
         params: ({ context }) => ({ type: 'child.released', id: context.id, counts: context.counts() }),
       },
     },
-    failed: { type: 'final' },
+    failed: {
+      type: 'final',
+      entry: {
+        type: 'report',
+        params: ({ context }) => ({
+          type: 'child.failed',
+          id: context.id,
+          detail: context.detail ?? 'failed',
+          during: context.operation,
+          counts: context.counts(),
+        }),
+      },
+    },
     abandoned: {
       type: 'final',
       entry: [
@@ -353,6 +330,15 @@ function failWith(operation: string) {
       }),
     },
   };
+}
+
+function untilDeadline({ deadline, now }: ShardContext): number {
+  return Math.min(Math.max(deadline - CHILD_MARGIN_MS - now(), 0), TIMER_MAX_MS);
+}
+
+/** The rejection of something that was told to stop. */
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError';
 }
 
 function textOf(error: unknown): string {

@@ -9,7 +9,12 @@ export type ShutdownMode = 'graceful' | 'fast' | 'immediate';
 
 const ranks: Readonly<Record<ShutdownMode, number>> = { graceful: 0, fast: 1, immediate: 2 };
 
+/** True when `asked` presses harder than `present`. */
+export function isHarder(asked: ShutdownMode, present: ShutdownMode): boolean {
+  return ranks[asked] > ranks[present];
+}
+
 /** The harder of the two. */
 export function escalate(present: ShutdownMode, asked: ShutdownMode): ShutdownMode {
-  return ranks[asked] > ranks[present] ? asked : present;
+  return isHarder(asked, present) ? asked : present;
 }

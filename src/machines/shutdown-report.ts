@@ -43,7 +43,8 @@ function outcomeOf(context: SupervisorContext, unaccounted: readonly string[]): 
   const states = Object.values(context.children).map(({ state }) => state);
   if (context.startFailed) return 'start-failed';
   if (context.fatal) return 'fatal';
-  if (context.mode === 'immediate') return 'forced';
+  // Pressed when everything was released already, it cost nothing.
+  if (context.mode === 'immediate' && states.some((state) => state !== 'released')) return 'forced';
   if (states.includes('failed')) return 'failed';
   if (states.includes('abandoned') || unaccounted.length > 0) return 'abandoned';
   return 'clean';

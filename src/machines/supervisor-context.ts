@@ -1,7 +1,7 @@
-/** What the supervisor is given and what it keeps. Types alone. */
+/** What the supervisor is given, told and keeps. Types alone. */
 import type { AnyActorRef } from 'xstate';
 import type { BudgetConfig, BudgetPlan, FlushMeasure } from './budget.ts';
-import type { ChildCounts, ChildRecord, Phase, PhaseRecord } from './report.ts';
+import type { ChildCounts, ChildRecord, ChildReport, Phase, PhaseRecord } from './report.ts';
 import type { ShutdownMode } from './shutdown-mode.ts';
 
 export interface SupervisorInput {
@@ -18,6 +18,27 @@ export interface SupervisorInput {
   readonly admin: boolean;
   /** Actors of the embedding application, told `shutdown` with the rest; each is reported under its id when it ends. */
   readonly guests: readonly { readonly id: string; readonly ref: AnyActorRef }[];
+}
+
+export type SupervisorEvent =
+  | ChildReport
+  /** Stop. Again: counted, and escalates when its mode is harder. */
+  | ShutdownRequest
+  /** Stop serving and stay; cancellable. */
+  | { readonly type: 'drain'; readonly reason: string }
+  | { readonly type: 'drain.cancel' }
+  | { readonly type: 'budget.over' }
+  /** From XState: a child's chart broke. Nothing else than a report is needed of a child that works. */
+  | { readonly type: `xstate.error.actor.${string}`; readonly actorId: string; readonly error: unknown };
+
+export interface ShutdownRequest {
+  readonly type: 'shutdown';
+  readonly mode: ShutdownMode;
+  readonly reason: string;
+  /** It stops because of an error that nobody handled. */
+  readonly fatal?: boolean;
+  /** An earlier end than the budget's, monotonic ms. */
+  readonly deadline?: number;
 }
 
 export interface SupervisorContext extends SupervisorInput {

@@ -5,49 +5,55 @@
  *
  * Invariants
  *   V1  `stopped` is reached only when every child has reported its end, or at the global deadline.
- *   V2  The outcome is `clean` only when every shard and the gateway reported `released` and nobody forced anything.
- *   V3  The mode only escalates: graceful → fast → immediate.
+ *   V2  The outcome is `clean` when every child reported `released`, and only then; a fatal error is never clean.
+ *   V3  The mode only escalates: graceful → fast → immediate. A request that is no harder is counted, no more.
  *   V4  A drain can be cancelled until the first shard was told to flush, and not after.
  *   V5  The admin endpoint starts first and stops last.
  *   V6  One failed shard does not stop its siblings; when none can serve, the start fails.
  *   V7  Every non-final state handles `shutdown`.
+ *   V8  A child whose own chart broke is `failed`, and its siblings go on.
+ *   V9  Before it is final, every shard that has not reported its end is told to give up, which fences it.
  */
 
 import { type AnyActorRef, assign, cancel, enqueueActions, raise, setup } from 'xstate';
 import { adminMachine } from './admin.ts';
 import { replan } from './budget.ts';
-import { ended, guestRecords, othersAre, readyAgain, shardsOf, withChild, withReport } from './children.ts';
+import {
+  brokenReport,
+  ended,
+  guestRecords,
+  othersAre,
+  readyAgain,
+  shardsOf,
+  withChild,
+  withReport,
+} from './children.ts';
 import type { EndpointEvent } from './endpoint.ts';
 import { gatewayMachine } from './gateway.ts';
 import { endpointEvent, guestEvent, newPlan, type ShardCommand, shardCommand, until } from './orders.ts';
 import type { ChildReport, Phase, SupervisorReport } from './report.ts';
 import { shardId, shardMachine } from './shard.ts';
-import { escalate, type ShutdownMode } from './shutdown-mode.ts';
 import { beginPhase, closedPhases, reportOf } from './shutdown-report.ts';
-import type { SupervisorContext, SupervisorInput } from './supervisor-context.ts';
+import { pressesHarder, withRequest } from './shutdown-request.ts';
+import type { ShutdownRequest, SupervisorContext, SupervisorEvent, SupervisorInput } from './supervisor-context.ts';
 
-export type SupervisorEvent =
-  | ChildReport
-  /** Stop. Again: counted, and escalates when its mode is harder. */
-  | { readonly type: 'shutdown'; readonly mode: ShutdownMode; readonly reason: string; readonly fatal?: boolean }
-  /** Stop serving and stay; cancellable. */
-  | { readonly type: 'drain'; readonly reason: string }
-  | { readonly type: 'drain.cancel' }
-  | { readonly type: 'budget.over' };
+export type { ShutdownRequest, SupervisorEvent } from './supervisor-context.ts';
 
 /** Notes a request for shutdown: counts it, hardens the mode, plans. */
 const noteRequest = {
   type: 'noteRequest' as const,
-  params: ({
-    event,
-  }: {
-    readonly event: { readonly mode: ShutdownMode; readonly reason: string; readonly fatal?: boolean };
-  }) => ({
-    mode: event.mode,
-    reason: event.reason,
-    fatal: event.fatal === true,
-  }),
+  params: ({ event }: { readonly event: ShutdownRequest }) => ({ request: event }),
 };
+
+/** Steps of one event; no chain of states is nearly as long, and XState sets no bound of its own. */
+const MICROSTEPS_MAX = 100;
+
+const ifHarder = { type: 'harder' as const, params: noteRequest.params };
+const ifHarderStill = { type: 'harderStill' as const, params: noteRequest.params };
+const giveUp = { type: 'toShards' as const, params: { what: 'abandon' as const } };
+const flushBy = { type: 'toShards' as const, params: { what: 'flush' as const } };
+/** Said again to a gateway that is closing: spend no time on its pace any more. */
+const closeNow = { type: 'toGateway' as const, params: { what: 'shutdown.close' as const } };
 
 export const supervisorMachine = setup({
   types: {} as {
@@ -69,21 +75,11 @@ export const supervisorMachine = setup({
       children: withReport(context, params.report),
     })),
     beginPhase: assign(({ context }, params: { readonly phase: Phase }) => beginPhase(context, params.phase)),
-    noteRequest: assign(
-      ({ context }, params: { readonly mode: ShutdownMode; readonly reason: string; readonly fatal: boolean }) => {
-        const mode = escalate(context.mode, params.mode);
-        const plan =
-          context.plan === null || !context.stopping ? newPlan(context, mode) : replan(context.plan, context.load());
-        return {
-          mode,
-          plan,
-          reason: context.stopping ? context.reason : params.reason,
-          requests: context.requests + 1,
-          fatal: context.fatal || params.fatal,
-          stopping: true,
-        };
-      },
+    noteRequest: assign(({ context }, { request }: { readonly request: ShutdownRequest }) =>
+      withRequest(context, request),
     ),
+    /** A child's chart broke: what it held outside its chart is to be fenced here. */
+    childBroke: (_, _params: { readonly id: string; readonly error: unknown }) => {},
     noteDrainOnly: assign(({ context }, params: { readonly reason: string }) => ({
       reason: params.reason,
       plan: newPlan(context, 'fast'),
@@ -168,14 +164,19 @@ export const supervisorMachine = setup({
       shardsOf(context).every(({ state }) => state === 'drained' || ended.includes(state)) &&
       (context.mode !== 'graceful' || othersAre(context, ['drained'])),
     drainOnly: ({ context }) => !context.stopping,
+    harder: ({ context }, { request }: { readonly request: ShutdownRequest }) => pressesHarder(context, request),
+    harderStill: ({ context }, { request }: { readonly request: ShutdownRequest }) =>
+      request.mode === 'immediate' && context.mode !== 'immediate',
     immediate: ({ context }) => context.mode === 'immediate',
     flushed: ({ context }) => shardsOf(context).every(({ state }) => ended.includes(state)),
-    closed: ({ context }) => othersAre(context, []),
+    /** All but the admin endpoint, which goes last. */
+    closed: ({ context }) => shardsOf(context).every(({ state }) => ended.includes(state)) && othersAre(context, []),
     adminClosed: ({ context }) => !context.admin || ended.includes(context.children['admin']?.state ?? 'released'),
   },
 }).createMachine({
   id: 'supervisor',
   initial: 'starting',
+  options: { maxIterations: MICROSTEPS_MAX },
   context: ({ input }) => ({
     ...input,
     children: guestRecords(input),
@@ -199,7 +200,14 @@ export const supervisorMachine = setup({
       ],
     },
     shutdown: { actions: [noteRequest, 'armBudget'] },
-    'budget.over': { target: '.stopped' },
+    'xstate.error.actor.*': {
+      actions: [
+        { type: 'recordChild', params: ({ event }) => ({ report: brokenReport(event) }) },
+        { type: 'childReported', params: ({ event }) => ({ report: brokenReport(event) }) },
+        { type: 'childBroke', params: ({ event }) => ({ id: event.actorId, error: event.error }) },
+      ],
+    },
+    'budget.over': { target: '.overdue' },
     drain: {},
     'drain.cancel': {},
   },
@@ -253,7 +261,12 @@ export const supervisorMachine = setup({
         { type: 'toGateway', params: { what: 'shutdown.announced' } },
       ],
       after: { toAnnounce: 'draining' },
-      on: { shutdown: { target: 'draining', actions: [noteRequest, 'armBudget'] } },
+      on: {
+        shutdown: [
+          { guard: ifHarder, target: 'draining', actions: [noteRequest, 'armBudget'] },
+          { actions: [noteRequest, 'armBudget'] },
+        ],
+      },
     },
     draining: {
       tags: ['live', 'stopping'],
@@ -276,7 +289,10 @@ export const supervisorMachine = setup({
       },
       on: {
         // Told again, with what is left: a drain without exit becomes a shutdown, or a shutdown a faster one.
-        shutdown: { target: 'draining', reenter: true, actions: [noteRequest, 'armBudget'] },
+        shutdown: [
+          { guard: ifHarder, target: 'draining', reenter: true, actions: [noteRequest, 'armBudget'] },
+          { actions: [noteRequest, 'armBudget'] },
+        ],
         'drain.cancel': {
           guard: 'drainOnly',
           target: 'running',
@@ -298,20 +314,25 @@ export const supervisorMachine = setup({
       ],
       always: { guard: 'flushed', target: 'releasing' },
       // The shards' own deadline lies before this one: what has not reported by now never will.
-      after: { toFlush: 'releasing' },
+      after: { toFlush: { target: 'releasing', actions: giveUp } },
       on: {
         shutdown: [
-          {
-            guard: ({ event }) => event.mode === 'immediate',
-            actions: [noteRequest, { type: 'toShards', params: { what: 'abandon' } }],
-          },
-          { actions: [noteRequest] },
+          { guard: ifHarderStill, actions: [noteRequest, 'armBudget', giveUp, closeNow] },
+          // Told again, so that their deadline moves.
+          { guard: ifHarder, actions: [noteRequest, 'armBudget', flushBy, closeNow] },
+          { actions: [noteRequest, 'armBudget'] },
         ],
       },
     },
     releasing: {
       tags: ['live', 'stopping'],
       entry: { type: 'beginPhase', params: { phase: 'releasing' } },
+      on: {
+        shutdown: [
+          { guard: ifHarder, actions: [noteRequest, 'armBudget', closeNow] },
+          { actions: [noteRequest, 'armBudget'] },
+        ],
+      },
       initial: 'gateway',
       states: {
         gateway: {
@@ -324,6 +345,13 @@ export const supervisorMachine = setup({
           after: { toReport: '#supervisor.stopped' },
         },
       },
+    },
+    /** The budget is over. An order leaves behind the step that gives it, so the end waits for the shards to be fenced. */
+    overdue: {
+      tags: ['live', 'stopping'],
+      entry: giveUp,
+      always: { guard: 'flushed', target: 'stopped' },
+      after: { 0: 'stopped' },
     },
     stopped: {
       type: 'final',

@@ -100,8 +100,9 @@ export class Catalogue {
   async create(name: string, wanted: WantedSettings): Promise<Topic> {
     const fault = topicNameFault(name);
     if (fault !== null) throw new BrokerError('INVALID_TOPIC', fault);
-    const existing = this.#topics.get(name) ?? (await this.#creating.get(name));
-    if (existing !== undefined) return this.#sameOrExists(existing, wanted);
+    // Looked at and begun in one turn: two who create the same topic must not both make it.
+    const existing = this.#topics.get(name) ?? this.#creating.get(name);
+    if (existing !== undefined) return this.#sameOrExists(await existing, wanted);
     if (this.#topics.size + this.#creating.size >= this.#defaults.topicsMax) {
       throw new BrokerError(
         'LIMIT_EXCEEDED',

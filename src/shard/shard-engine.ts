@@ -76,7 +76,7 @@ export interface PublishRequest {
 }
 
 const TRIES_MAX = 3;
-/** Longest that a publisher waits for an answer while the disk is full. */
+/** Longest that a publisher waits for an answer while the disk is full or a write hangs. */
 const ANSWER_WITHIN_MS = 5000;
 
 export class ShardEngine {
@@ -96,7 +96,8 @@ export class ShardEngine {
   readonly publishGate = new Gate();
   /** Commits and changes of topics pass here; shut last, before the final group. */
   readonly commitGate = new Gate();
-  #fenced = false;
+  /** Why the shard serves no more; null while it does. */
+  #failure: BrokerError | null = null;
   #relieved: (() => void)[] = [];
   #groups = 0;
   readonly counts = new RecordCounts();
@@ -198,7 +199,7 @@ export class ShardEngine {
     if (request.producer !== null) this.#inFlight.add(publish);
     this.counts.admitted(publish);
     this.#queue.push(publish);
-    if (this.#fenced || !shown) return;
+    if (this.#failure !== null || !shown) return;
     // Shown and acknowledged from memory: what an async topic promises.
     this.#recent.add(partition, publish.stored);
     request.outcome.published(stamp.baseOffset, stamp.epoch, false);
@@ -257,6 +258,11 @@ export class ShardEngine {
 
   // --- reading ---
 
+  /** SHARD_FAILED once the shard is fenced; null while it serves. */
+  get failure(): BrokerError | null {
+    return this.#failure;
+  }
+
   partition(topic: Topic, partition: number): Partition {
     return this.state.partitionOf(topic, partition);
   }
@@ -268,7 +274,7 @@ export class ShardEngine {
     bytesMax: number,
     hint: ReadHint | null,
   ): FetchedBatches | Promise<FetchedBatches> {
-    if (this.#fenced) throw new BrokerError('SHARD_FAILED', `shard ${this.shard} does not serve`);
+    if (this.#failure !== null) throw this.#failure;
     return this.#reader.fetch(partition, offset, bytesMax, hint);
   }
 
@@ -300,28 +306,31 @@ export class ShardEngine {
   }
 
   #fence(error: BrokerError): void {
-    if (this.#fenced) return;
-    this.#fenced = true;
+    if (this.#failure !== null) return;
+    const message = `shard ${this.shard} does not serve: ${error.message}`;
+    this.#failure = new BrokerError('SHARD_FAILED', message, { cause: error, retryAfterMs: 5000 });
     this.counts.fence();
     for (const gate of [this.publishGate, this.commitGate]) gate.shut('SHARD_FAILED', error.message, 5000);
     this.#checkpointer.stop();
     this.#tellRelieved();
-    for (const partition of this.state.partitions.values()) partition.wakeWaiters();
+    for (const partition of this.state.known) partition.wakeWaiters();
   }
 
   /** Lets go of the meta store and the log. */
   async release(): Promise<void> {
     this.#checkpointer.stop();
-    await this.#checkpointer.idle();
-    await this.#options.meta.close();
-    await this.#log.close();
+    const closing = [this.#checkpointer.idle().then(() => this.#options.meta.close()), this.#log.close()];
+    // Both, whatever becomes of the other.
+    for (const closed of await Promise.allSettled(closing)) if (closed.status === 'rejected') throw closed.reason;
   }
 
-  /** Looked at now and then while the disk is full: answers those who have waited long enough. */
+  /** Looked at now and then: answers those who have waited long enough for a full disk, or for a write that hangs. */
   answerOverdue(): void {
-    const age = this.#queue.writeAgeMs ?? 0;
-    if (age < ANSWER_WITHIN_MS && !this.#queue.waitingForSpace(ANSWER_WITHIN_MS)) return;
-    const message = `the disk has been full for ${ANSWER_WITHIN_MS} ms; the write is repeated when there is space`;
+    const full = this.#queue.waitingForSpace(ANSWER_WITHIN_MS);
+    if (!full && (this.#queue.writeAgeMs ?? 0) < ANSWER_WITHIN_MS) return;
+    const message = full
+      ? `the disk has been full for ${ANSWER_WITHIN_MS} ms; the write is repeated when there is space`
+      : `the write has not come back for ${ANSWER_WITHIN_MS} ms; it may yet be stored`;
     this.#queue.answerUnknown(new BrokerError('OUTCOME_UNKNOWN', message, { retryAfterMs: ANSWER_WITHIN_MS }));
   }
 

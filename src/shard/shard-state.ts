@@ -82,6 +82,11 @@ export class ShardState {
     return handle;
   }
 
+  /** Every partition that this shard has an object for, opened by the log or not. */
+  get known(): readonly Partition[] {
+    return [...this.#byTopic.values()];
+  }
+
   /** Every partition of a topic that this shard has an object for, opened by the log or not. */
   partitionsOfTopic(topicId: number): Partition[] {
     return [...this.#byTopic.values()].filter((partition) => partition.topicId === topicId);

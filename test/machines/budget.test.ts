@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { budgetFault, budgetOf, flushEtaMs, planBudget, replan } from '../../src/machines/budget.ts';
+import { budgetFault, budgetOf, flushEtaMs, hasten, planBudget, replan } from '../../src/machines/budget.ts';
 
 const grace = { gracePeriodMs: 30_000, preStopMs: 0, announceMs: 0 };
 const idle = { pendingBytes: 0, flushBytesPerSecond: null };
@@ -69,6 +69,38 @@ describe('the shutdown budget', () => {
     expect(loaded.reportUntil).toBe(plan.reportUntil);
     const endless = replan(plan, { pendingBytes: 1e15, flushBytesPerSecond: 1 });
     expect(endless.flushUntil - endless.drainUntil).toBeCloseTo(0.6 * 27_000, 6);
+  });
+
+  it('B1, B3: pressed harder, the end only comes nearer, whatever was asked', () => {
+    const pressed = fc.record({
+      mode: fc.constantFrom('graceful' as const, 'fast' as const, 'immediate' as const),
+      afterMs: fc.integer({ min: 0, max: 60_000 }),
+      deadline: fc.option(fc.oneof(fc.integer({ min: -1e6, max: 1e9 }), fc.constantFrom(Number.NaN, Infinity)), {
+        nil: undefined,
+      }),
+    });
+    fc.assert(
+      fc.property(request, pressed, (given, { mode, afterMs, deadline }) => {
+        const plan = planBudget(given);
+        const { pendingBytes, flushBytesPerSecond } = given;
+        const asked = { pendingBytes, flushBytesPerSecond, now: given.now + afterMs, mode };
+        const harder = hasten(plan, deadline === undefined ? asked : { ...asked, deadline });
+        expect(harder.reportUntil).toBeLessThanOrEqual(plan.reportUntil);
+        const { childMarginMs: _, announceMs: __, ...deadlines } = harder;
+        const inOrder = Object.values(deadlines);
+        expect(inOrder.every(Number.isFinite)).toBe(true);
+        expect([...inOrder].sort((a, b) => a - b)).toEqual(inOrder);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('immediate leaves 2 s from now on', () => {
+    const plan = planBudget({ ...grace, ...idle, now: 0, mode: 'graceful' });
+    expect(hasten(plan, { ...idle, now: 5000, mode: 'immediate' })).toMatchObject({
+      flushUntil: 5000,
+      reportUntil: 7000,
+    });
   });
 
   it('tells how long a flush takes, and says when it does not know', () => {

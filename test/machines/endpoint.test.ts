@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type AnyActorRef, type AnyStateMachine, createActor, fromPromise } from 'xstate';
+import { type AnyStateMachine, createActor, fromPromise, fromTransition } from 'xstate';
 import { adminMachine } from '../../src/machines/admin.ts';
 import { planBudget } from '../../src/machines/budget.ts';
 import type { EndpointEvent } from '../../src/machines/endpoint.ts';
@@ -38,9 +38,10 @@ async function start(machine: AnyStateMachine, failing: readonly string[] = [], 
   const note = (name: string) => () => did.push(name);
   const logic = machine.provide({
     actors: { bind: step('bind'), commitsSettled: step('commitsSettled'), close: step('close') },
-    actions: { accept: note('accept'), announce: note('announce'), refuse: note('refuse') },
+    actions: { accept: note('accept'), announce: note('announce'), refuse: note('refuse'), hurry: note('hurry') },
   } as never);
-  const parent = { send: ({ type }: { type: string }) => reports.push(type) } as unknown as AnyActorRef;
+  const parent = createActor(fromTransition((_, { type }: { type: string }) => void reports.push(type), undefined));
+  parent.start();
   const actor = createActor(logic, { input: { parent } });
   actor.start();
   await settle();
@@ -79,6 +80,14 @@ describe('the chart of the gateway', () => {
     await gateway.finish('bind');
     expect(gateway.did).toEqual(['bind', 'close']);
     expect(gateway.reports).toEqual(['child.released']);
+  });
+
+  it('is told to hurry when the close is asked for again, and closes once', async () => {
+    const gateway = await start(gatewayMachine, [], ['close']);
+    await gateway.send('shutdown.drain', 'shutdown.close', 'shutdown.close');
+    expect(gateway.did.slice(-2)).toEqual(['close', 'hurry']);
+    await gateway.finish('close');
+    expect(gateway.reports.at(-1)).toBe('child.released');
   });
 
   it.each([

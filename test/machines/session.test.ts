@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { initialTransition, transition } from 'xstate';
 import { SessionChart, type SessionEvent, sessionMachine } from '../../src/machines/session.ts';
 
 const events: SessionEvent[] = [
@@ -51,6 +52,26 @@ describe('the chart of a session', () => {
     };
     visit([]);
     expect([...states].sort()).toEqual(Object.keys(sessionMachine.states).sort());
+  });
+
+  it('M5: a drain that comes before hello is kept, and forgotten when it is cancelled', () => {
+    const late = chartAfter('goaway.drain');
+    expect([late.value, late.serving]).toEqual(['handshaking', true]);
+    late.send({ type: 'hello.accepted' });
+    expect([late.value, late.delivering]).toEqual(['draining', false]);
+    expect(chartAfter('goaway.drain', 'goaway.cancelled', 'hello.accepted').value).toBe('ready');
+  });
+
+  it('computes each step once, for all sessions, and as XState would', () => {
+    const path = ['hello.accepted', 'goaway.drain', 'goaway.cancelled', 'close'] as const;
+    const charts = [chartAfter(), chartAfter()];
+    let [plain] = initialTransition(sessionMachine);
+    for (const type of path) {
+      for (const chart of charts) chart.send({ type });
+      [plain] = transition(sessionMachine, plain, { type });
+      expect(charts[0]?.snapshot).toBe(charts[1]?.snapshot);
+      expect(charts[0]?.snapshot.value).toEqual(plain.value);
+    }
   });
 
   it('tells whether an event changed anything', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type AnyActorRef, createActor, fromPromise } from 'xstate';
+import { createActor, fromPromise, fromTransition } from 'xstate';
 import { type ChildReport, noCounts } from '../../src/machines/report.ts';
 import { type ShardEvent, type ShardStep, shardMachine } from '../../src/machines/shard.ts';
 import { SimulatedClock, settle } from '../../src/testing/simulated-clock.ts';
@@ -22,7 +22,8 @@ class Rig {
         if (!held.includes(name)) return Promise.resolve();
         return new Promise<void>((resolve, reject) => this.#held.set(name, { resolve, reject }));
       });
-    const parent = { send: (report: ChildReport) => this.reports.push(report) } as unknown as AnyActorRef;
+    const parent = createActor(fromTransition((_, report: ChildReport) => void this.reports.push(report), undefined));
+    parent.start();
     const logic = shardMachine.provide({
       actors: Object.fromEntries(steps.map((name) => [name, hold(name)])) as never,
       actions: {
@@ -147,9 +148,46 @@ describe('the chart of a shard', () => {
     await settle();
     await rig.send(drain);
     expect(rig.did).toContain('abortRecovery');
-    await rig.finish('recover', new Error('aborted'));
+    await rig.finish('recover', new DOMException('This operation was aborted', 'AbortError'));
     expect(rig.state).toBe('released');
     expect(rig.did).not.toContain('openGate');
+  });
+
+  it('H3: a recovery that fails while it is being aborted is failed, never released', async () => {
+    const rig = new Rig(['recover']);
+    await settle();
+    await rig.send(drain);
+    await rig.finish('recover', new Error('the log is damaged'));
+    expect(rig.ends).toEqual(['child.failed']);
+  });
+
+  it('H7: a failed shard is told only when its descriptors are let go', async () => {
+    const rig = await running(['release']);
+    await rig.send({ type: 'shard.fault', error: new Error('EIO') });
+    expect(rig.did.slice(-2)).toEqual(['fence', 'release']);
+    expect(rig.ends).toEqual([]);
+    await rig.finish('release');
+    expect(rig.ends).toEqual(['child.failed']);
+  });
+
+  it('a failed shard that does not let go is told at its deadline all the same', async () => {
+    const rig = await running(['release', 'writeRemaining']);
+    await rig.send(drain, flushBy(1000));
+    await rig.clock.advance(500);
+    await rig.finish('writeRemaining', new Error('EIO'));
+    await rig.clock.advance(249);
+    expect(rig.ends).toEqual([]);
+    await rig.clock.advance(1);
+    expect(rig.ends).toEqual(['child.failed']);
+    expect(rig.clock.pending).toBe(0);
+  });
+
+  it('H6: a flush without a drain goes through the drain, gate first', async () => {
+    const rig = await running();
+    rig.did.length = 0;
+    await rig.send(flushBy(10_000));
+    expect(rig.did[0]).toBe('closeGate');
+    expect(rig.ends).toEqual(['child.released']);
   });
 
   it('an open that hangs is abandoned at the deadline of the flush', async () => {

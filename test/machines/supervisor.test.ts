@@ -196,6 +196,74 @@ describe('the chart of the supervisor', () => {
     expect(rig.output).toMatchObject({ outcome: 'forced', exitCode: 22 });
   });
 
+  it('V3: a thousand repeated signals are counted, and change nothing else', async () => {
+    const rig = Rig.running({ announceMs: 5000 });
+    for (let signal = 0; signal < 500; signal += 1) rig.send(shutdown());
+    expect(rig.phase).toBe('announcing');
+    await rig.clock.advance(5000);
+    const told = [...rig.told];
+    for (let signal = 0; signal < 500; signal += 1) rig.send(shutdown());
+    expect(rig.phase).toBe('draining');
+    expect(rig.told).toEqual(told);
+    expect(rig.actor.getSnapshot().context.requests).toBe(1000);
+    rig.report('drained', ...shards, 'gateway');
+    rig.report('released', ...shards, 'gateway', 'admin');
+    expect(rig.output).toMatchObject({ outcome: 'clean', requests: 1000 });
+  });
+
+  it('V2: pressed to the utmost when everything is released, it is clean all the same', async () => {
+    const rig = Rig.running();
+    rig.send(shutdown());
+    await rig.clock.advance(0);
+    rig.report('drained', ...shards, 'gateway');
+    rig.report('released', ...shards, 'gateway');
+    rig.send(shutdown('immediate', 'SIGINT'));
+    rig.report('released', 'admin');
+    expect(rig.output).toMatchObject({ outcome: 'clean', exitCode: 0, mode: 'immediate' });
+  });
+
+  it('tells the gateway to spend no time on its pace when it is pressed while it closes', async () => {
+    const rig = Rig.running();
+    rig.send(shutdown());
+    await rig.clock.advance(0);
+    rig.report('drained', ...shards, 'gateway');
+    rig.report('released', 'shard-00');
+    rig.told.length = 0;
+    rig.send(shutdown('fast', 'SIGINT'));
+    expect(rig.told).toEqual(['shard-01 shard.flush', 'gateway shutdown.close']);
+    rig.report('released', 'shard-01');
+    expect(rig.phase).toBe('releasing');
+    rig.told.length = 0;
+    rig.send(shutdown('graceful'), shutdown('immediate', 'SIGINT'));
+    expect(rig.told).toEqual(['gateway shutdown.close']);
+  });
+
+  it('ends at an earlier deadline when it is given one, then or later, and never at a later one', async () => {
+    const early = Rig.running();
+    early.send({ type: 'shutdown', mode: 'graceful', reason: 'stop', deadline: 5000 });
+    await early.clock.advance(4999);
+    expect(early.output).toBeUndefined();
+    await early.clock.advance(1);
+    expect(early.output).toMatchObject({ outcome: 'abandoned', durationMs: 5000 });
+    const later = Rig.running();
+    later.send(shutdown());
+    await later.clock.advance(1000);
+    later.send({ type: 'shutdown', mode: 'graceful', reason: 'stop', deadline: 90_000 });
+    expect(later.actor.getSnapshot().context.plan?.reportUntil).toBe(BUDGET_MS);
+    later.send({ type: 'shutdown', mode: 'graceful', reason: 'stop', deadline: 6000 });
+    await later.clock.advance(5000);
+    expect(later.output).toMatchObject({ outcome: 'abandoned', durationMs: 6000 });
+  });
+
+  it('immediate leaves time to let go, and no more', async () => {
+    const rig = Rig.running();
+    rig.send(shutdown());
+    await rig.clock.advance(3000);
+    rig.send(shutdown('immediate', 'SIGQUIT'));
+    await rig.clock.advance(2000);
+    expect(rig.output).toMatchObject({ outcome: 'forced', exitCode: 22, durationMs: 5000 });
+  });
+
   it('a fatal error is told as one', async () => {
     const rig = Rig.running();
     rig.send({ type: 'shutdown', mode: 'fast', reason: 'fatal', fatal: true });
@@ -329,7 +397,7 @@ describe('the chart of the supervisor', () => {
       }),
       { numRuns: 400 },
     );
-  });
+  }, 60_000);
 });
 
 /** I3 and I11: clean means that every child reported its release, and nothing else does. */
