@@ -305,6 +305,7 @@ export class Session {
 
   /** Pings, and ends what is dead, silent before hello, or too slow. Called about once a second. */
   sweep(now: number): void {
+    if (!this.#chart.serving) return;
     const { config } = this.#host;
     if (this.#chart.value === 'handshaking' && now - this.openedAt > config.helloTimeoutMs) {
       this.#refuse('text', undefined, new BrokerError('HELLO_REQUIRED', `no hello within ${config.helloTimeoutMs} ms`));

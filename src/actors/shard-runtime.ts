@@ -93,7 +93,6 @@ export class ShardRuntime {
     if (open === null) throw new BrokerError('INTERNAL', 'a shard is recovered before it is open');
     const began = clock.monotonic();
     const recovered = await recoverShard(open, clock.now(), AbortSignal.any([signal, this.#abort.signal]));
-    if (this.#ended) throw this.#endedError();
     this.#engine = new ShardEngine({
       state: open.state,
       log: open.log,

@@ -2,7 +2,7 @@
  * The data directory: what it is, who may use it, and where things lie in it. `sluice.json` is written once, when the
  * directory is made; its shard count holds for good.
  */
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { BrokerError, messageOf, systemCodeOf } from '../errors.ts';
 import type { Disk } from './disk.ts';
@@ -80,7 +80,10 @@ export async function openDataDirectory(disk: Disk, path: string, fresh: NewDire
 
 /** Makes the folder, when it is not there, and makes sure that it is a Sluice directory or empty. */
 export async function prepareDataDirectory(disk: Disk, path: string): Promise<void> {
-  await usable(path, 'made', () => disk.makeDirectory(path));
+  await usable(path, 'made', async () => {
+    await disk.makeDirectory(path);
+    await syncNames(disk, path);
+  });
   if ((await readDataDirectory(disk, path)) !== null) return;
   const names = await usable(path, 'listed', () => disk.list(path));
   const ours = new Set(['lock', 'LOCK', `${basename(identityPath(path))}.new`]);
@@ -90,6 +93,19 @@ export async function prepareDataDirectory(disk: Disk, path: string): Promise<vo
     'DATA_DIR_INVALID',
     `${path} is not empty and not a Sluice data directory (it holds ${foreign.slice(0, 3).join(', ')}); choose another with --data`,
   );
+}
+
+/** Makes the names that lead to a folder durable: one that a power cut loses takes all in it along. */
+async function syncNames(disk: Disk, path: string): Promise<void> {
+  for (let at = path; dirname(at) !== at; at = dirname(at)) {
+    try {
+      await disk.syncDirectory(dirname(at));
+    } catch (error) {
+      // A folder that may not be read was not made here, nor was any above it.
+      if (systemCodeOf(error) === 'EACCES' || systemCodeOf(error) === 'EPERM') return;
+      throw error;
+    }
+  }
 }
 
 /** What an existing data directory is; null where there is none. Changes nothing. */

@@ -222,6 +222,38 @@ describe('frames', () => {
     await rig.stop();
   });
 
+  it('keeps frames that a paused socket still brings, in their order', async () => {
+    const rig = await Rig.start();
+    rig.onConnection = (connection) => {
+      connection.pause = () => {};
+    };
+    const client = await rig.client();
+    const hold = rig.holdWrites('/log/');
+    client.send({ op: 'create', id: 0, topic: 'orders', partitions: 1 });
+    for (let id = 1; id < 10; id += 1) client.send({ op: 'publish', id, topic: 'orders', value: id });
+    client.send({ op: 'ping', id: 10 });
+    await turns();
+    expect(client.replyTo(10)).toBeUndefined();
+    hold.release();
+    await turns();
+    const offsets = Array.from({ length: 9 }, (_, index) => client.replyTo(index + 1).offset);
+    expect(offsets).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    expect(client.replyTo(10)).toMatchObject({ op: 'pong' });
+    await rig.stop();
+  });
+
+  it('sends the acknowledgements of a turn before a close of that turn', async () => {
+    const rig = await Rig.start();
+    const client = await rig.client();
+    await client.create('fast', { durability: 'async' });
+    client.sendBinary({ op: 'publish', id: 1, topic: 'fast' }, batchOf(1));
+    client.socket.sendText('{');
+    await turns();
+    expect(client.of('published')).toMatchObject([{ acks: [[1, 0, 1, 0, 1]] }]);
+    expect(client.socket.closed).toMatchObject({ code: 1007 });
+    await rig.stop();
+  });
+
   it('forgets a client that ends while its command is under way, without a word in the log', async () => {
     const rig = await Rig.start();
     const client = await rig.client();

@@ -207,9 +207,14 @@ describe('deliveries', () => {
     await turns();
     expect(client.delivered(1).get(0)).toBeUndefined();
     expect(client.delivered(2).get(0)).toEqual(['fast']);
+    // Nor is it shown in any other way.
+    const late = await client.ask({ op: 'subscribe', topic: 'safe', from: 'earliest' });
+    expect(late.partitions).toMatchObject([{ offset: 0, highWatermark: 0 }]);
+    expect((await client.ask({ op: 'describe', topic: 'safe' })).state).toMatchObject([{ highWatermark: 0 }]);
     hold.release();
     await turns();
     expect(client.delivered(1).get(0)).toEqual(['safe']);
+    expect(client.delivered(3).get(0)).toEqual(['safe']);
     await rig.stop();
   });
 

@@ -32,19 +32,20 @@ describe('every line of every .d.ts file in node_modules', () => {
     const port = await freePort();
     let broker = await BrokerProcess.start({ data: folder.path, port });
     cleanups.push(() => broker.stop('SIGKILL'));
-    const args = ['publish', 'declarations', '-', '--files-from', '--key-from', 'file', '--partitions', '4'];
-    const flags = ['--producer', 'declarations', '--resume', '--url', broker.url];
+    const args = ['publish', 'declarations', '-', '--files-from', '--key-from', 'file', '--keep-line-ends'];
+    const flags = ['--partitions', '4', '--producer', 'declarations', '--resume', '--url', broker.url];
     const input = files.join('\n');
 
     // The publisher is killed while it publishes; the broker is killed while the resumed one does.
     const first = publish([...args, ...flags], input);
     await recordsStored(broker, 20_000);
     first.kill('SIGKILL');
-    await once(first, 'exit');
+    expect(await once(first, 'exit')).toEqual([null, 'SIGKILL']);
     const resumed = publish([...args, ...flags], input);
     const ended = once(resumed, 'exit');
     await recordsStored(broker, 60_000);
     await broker.stop('SIGKILL');
+    expect(resumed.exitCode, 'the publisher was to be at it still').toBe(null);
     broker = await BrokerProcess.start({ data: folder.path, port });
     expect((await ended)[0]).toBe(0);
 
@@ -60,11 +61,11 @@ describe('every line of every .d.ts file in node_modules', () => {
       broker.url,
     ]);
     expect(read.code, read.stderr).toBe(0);
-    const { texts, partitions } = textsByKey(read.stdout);
-    expect([...texts.keys()].sort()).toEqual(files);
+    const { contents, partitions, records } = filesByKey(read.stdout);
+    expect(records).toBeGreaterThan(100_000);
     expect(partitions).toBe(4);
-    const wrong = files.filter((file) => !readFileSync(file).equals(Buffer.from(texts.get(file) ?? '', 'utf8')));
-    expect(wrong).toEqual([]);
+    expect([...contents.keys()].sort()).toEqual(files);
+    expect(files.filter((file) => contents.get(file)?.equals(readFileSync(file)) !== true)).toEqual([]);
     expect((await broker.stop()).code).toBe(0);
     const verified = await runCommand(['verify', folder.path]);
     expect(verified.code, verified.stdout.toString()).toBe(0);
@@ -86,27 +87,25 @@ async function recordsStored(broker: BrokerProcess, count: number): Promise<void
   }
 }
 
-/** Lines put together again per file; a file that ends with a newline ends with one empty last line less. */
-function textsByKey(jsonl: Buffer): { texts: Map<string, string>; partitions: number } {
-  const lines = new Map<string, string[]>();
+/** The values of each key in the order of their offsets, put together again, and how many partitions held them. */
+function filesByKey(jsonl: Buffer): { contents: Map<string, Buffer>; partitions: number; records: number } {
+  const values = new Map<string, Buffer[]>();
   const partitions = new Set<number>();
+  let records = 0;
   for (const text of jsonl.toString().split('\n')) {
     if (text === '') continue;
-    const record = JSON.parse(text) as {
+    const { key, value, encoding, partition } = JSON.parse(text) as {
       key: string;
       value: string;
+      encoding: 'utf8' | 'base64';
       partition: number;
-      headers?: Record<string, string>;
     };
-    const of = lines.get(record.key) ?? [];
-    lines.set(record.key, of);
-    of.push(record.value);
-    partitions.add(record.partition);
+    const ofKey = values.get(key) ?? [];
+    values.set(key, ofKey);
+    ofKey.push(Buffer.from(value, encoding));
+    partitions.add(partition);
+    records += 1;
   }
-  const texts = new Map<string, string>();
-  for (const [file, of] of lines) {
-    const newline = readFileSync(file).at(-1) === 0x0a;
-    texts.set(file, of.join('\n') + (newline ? '\n' : ''));
-  }
-  return { texts, partitions: partitions.size };
+  const contents = new Map([...values].map(([key, pieces]) => [key, Buffer.concat(pieces)]));
+  return { contents, partitions: partitions.size, records };
 }

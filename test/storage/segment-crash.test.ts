@@ -1,11 +1,11 @@
 /** Power cuts and process deaths of the segment log: at every call, in every mode, and again during recovery. */
 import { describe, expect, test } from 'vitest';
 import { type CrashMode, DiskFault, MemoryDisk } from '../../src/testing/memory-disk.ts';
-import { entry } from './log-contract.ts';
+import { entry, rejection, texts } from './log-contract.ts';
 import { seededRandom } from './seeded-random.ts';
 import { callsOf, open, prepare, runUntil } from './segment-script.ts';
 
-const TORN_SEEDS = 12;
+const TORN_SEEDS = 8;
 
 /** How much of a failed write is seen afterwards, and whether a sync can make that durable. */
 const landings = [
@@ -69,6 +69,19 @@ describe('a segment log after a power cut', () => {
         if (finished) break;
       }
     }
+  });
+
+  test('holds what was written to a segment whose name an open that failed had not made durable', async () => {
+    const disk = await newDisk();
+    disk.onCall = (op) => {
+      if (op === 'syncDirectory') throw new DiskFault('EIO');
+    };
+    expect((await rejection(open(disk))).code).toBe('LOG_WRITE_FAILED');
+    disk.onCall = null;
+    const log = await open(disk);
+    await log.append([entry('kept')]);
+    const found = await open(disk.crash({ keep: 'none' }));
+    expect(await texts(found)).toEqual(['kept']);
   });
 
   test('survives a cut at any call behind a write that failed', async () => {

@@ -104,7 +104,7 @@ describe('a segment log on a disk that fails', () => {
     for (const text of ['first'.padEnd(2100), 'second'.padEnd(2100), 'third']) await log.append([entry(text)]);
     let release = (): void => {};
     disk.onCall = (op) => {
-      if (op !== 'read') return;
+      if (op !== 'size') return;
       disk.onCall = null;
       return new Promise<void>((resolve) => {
         release = resolve;

@@ -1,6 +1,6 @@
 /**
  * One WebSocket connection, command by command: what a client library would hide (every reply as it came, their order,
- * the close) is what process tests look at. Text frames.
+ * the close) is what process tests look at. Of a binary reply it keeps the header.
  */
 import { once } from 'node:events';
 import WebSocket from 'ws';
@@ -24,7 +24,10 @@ export class Wire {
 
   private constructor(url: string, headers: Readonly<Record<string, string>>) {
     this.socket = new WebSocket(url, { headers });
-    this.socket.on('message', (data) => this.#take(JSON.parse(String(data)) as Reply));
+    this.socket.on('message', (data: Buffer, isBinary) => {
+      const text = isBinary ? data.subarray(4, 4 + data.readUInt32BE(0)) : data;
+      this.#take(JSON.parse(text.toString()) as Reply);
+    });
     // A broker that is killed resets its connections; the close that follows tells.
     this.socket.on('error', () => {});
     this.closed = new Promise((resolve) => {
