@@ -98,6 +98,16 @@ export class AppendQueue {
     else this.#startLazily(entry.bytes);
   }
 
+  /** True for the entry behind which nothing was pushed yet: what joins it now keeps its place in the order. */
+  isLast(entry: QueuedEntry): boolean {
+    return this.#waiting[this.#waiting.length - 1] === entry;
+  }
+
+  /** The last entry grew by so many bytes while it waits. */
+  grew(bytes: number): void {
+    this.#waitingBytes += bytes;
+  }
+
   /** Writes everything that waits, lazy entries too; resolves when nothing waits or flies, or the queue is dead. */
   settle(): Promise<void> {
     if (this.#waiting.length > 0) this.#start();

@@ -46,6 +46,10 @@ export class ControlWriter {
       partition.wakeWaiters();
       return Promise.resolve();
     }
+    const refusal = this.#gate.refusal();
+    if (refusal !== null) return Promise.reject(refusal);
+    if (partition.closing) return Promise.resolve();
+    partition.closing = true;
     const body = { change: 'close' as const, handle: partition.handle };
     return this.#throughGate(EntryKind.partition, body, (sequence) => {
       this.#state.applyPartition(body, sequence);

@@ -40,6 +40,8 @@ export class Partition {
   accepted = 0;
   /** The topic is gone; nothing is read or written any more. */
   closed = false;
+  /** Its closing is queued: nothing may be queued behind that. */
+  closing = false;
   /** Index points that no checkpoint has saved yet, in rising order. */
   unsavedPoints: IndexPoint[] = [];
   lastPoint: LogAddress | null = null;

@@ -16,6 +16,8 @@ export interface PublishOutcome {
 
 /** Entry header and padding, for the queue's accounting. */
 const ENTRY_OVERHEAD_BYTES = 64;
+/** A commit's row, for the same. */
+const ROW_BYTES = 64;
 
 export class QueuedPublish implements QueuedEntry {
   readonly partition: Partition;
@@ -86,32 +88,33 @@ export class QueuedPublish implements QueuedEntry {
   }
 }
 
-/** All commits of one turn, as one entry; open until its group is formed. */
+/** Commits that came one behind another, as one entry; open until another entry follows it or its group is formed. */
 export class QueuedCommits implements QueuedEntry {
   readonly lazy = false;
   readonly #rows = new Map<string, CommitRow>();
   readonly #outcomes: CommitOutcome[] = [];
   readonly #written: (rows: readonly CommitRow[], sequence: number) => void;
-  /** No more can join: the entry is being written, or lost. */
-  taken = false;
+  #bytes = ENTRY_OVERHEAD_BYTES;
 
   constructor(written: (rows: readonly CommitRow[], sequence: number) => void) {
     this.#written = written;
   }
 
   get bytes(): number {
-    return ENTRY_OVERHEAD_BYTES + this.#rows.size * ENTRY_OVERHEAD_BYTES;
+    return this.#bytes;
   }
 
-  add(handle: number, group: string, offset: number, outcome: CommitOutcome): void {
+  /** Adds a commit; returns by how many bytes the entry grew. */
+  add(handle: number, group: string, offset: number, outcome: CommitOutcome): number {
     const key = `${handle}/${group}`;
     const before = this.#rows.get(key)?.[2] ?? 0;
     this.#rows.set(key, [handle, group, Math.max(before, offset)]);
     this.#outcomes.push(outcome);
+    this.#bytes += ROW_BYTES;
+    return ROW_BYTES;
   }
 
   take(): NewEntry {
-    this.taken = true;
     return { kind: EntryKind.commit, parts: [writeControl(EntryKind.commit, [...this.#rows.values()])] };
   }
 
@@ -121,7 +124,6 @@ export class QueuedCommits implements QueuedEntry {
   }
 
   lost(error: BrokerError): void {
-    this.taken = true;
     for (const outcome of this.#outcomes.splice(0)) outcome.refused(error);
   }
 }

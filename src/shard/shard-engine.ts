@@ -167,7 +167,7 @@ export class ShardEngine {
     const partition = this.state.partitionOf(topic, request.partition);
     if (request.producer !== null && answeredBefore(this.state, this.#inFlight, partition, request.producer, outcome))
       return;
-    const refusal = this.publishGate.refusal();
+    const refusal = this.publishGate.refusal() ?? closingRefusal(partition);
     if (refusal !== null) {
       outcome.refused(refusal);
       return;
@@ -219,19 +219,20 @@ export class ShardEngine {
 
   /** Commits `offset` (the next to read) for a group; the caller checked it against the high watermark. */
   commit(partition: Partition, group: string, offset: number, outcome: CommitOutcome): void {
-    const refusal = this.commitGate.refusal();
+    const refusal = this.commitGate.refusal() ?? closingRefusal(partition);
     if (refusal !== null) {
       outcome.refused(refusal);
       return;
     }
     if (partition.handle === 0) this.#changes.openPartition(partition);
-    if (this.#commits === null || this.#commits.taken) {
-      this.#commits = new QueuedCommits((rows, sequence) => this.state.applyCommits(rows, sequence));
-      this.#commits.add(partition.handle, group, offset, outcome);
-      this.#queue.push(this.#commits);
+    // Only into the last entry: whatever a commit speaks of must be ahead of it in the log.
+    if (this.#commits !== null && this.#queue.isLast(this.#commits)) {
+      this.#queue.grew(this.#commits.add(partition.handle, group, offset, outcome));
       return;
     }
+    this.#commits = new QueuedCommits((rows, sequence) => this.state.applyCommits(rows, sequence));
     this.#commits.add(partition.handle, group, offset, outcome);
+    this.#queue.push(this.#commits);
   }
 
   committed(partition: Partition, group: string): number | undefined {
@@ -364,4 +365,9 @@ export class ShardEngine {
     this.#relieved = [];
     for (const callback of relieved) callback();
   }
+}
+
+function closingRefusal(partition: Partition): BrokerError | null {
+  if (!partition.closing && !partition.closed) return null;
+  return new BrokerError('UNKNOWN_TOPIC', `topic ${partition.topic} was deleted`);
 }

@@ -34,7 +34,12 @@ export function levelLock(disk: Disk): AcquireDataLock {
 
   async function acquire(path: string, named: string, holder: LockHolder, released: () => void): Promise<DataLock> {
     const store = await openStore(join(path, 'lock'), () => holderOf(disk, named), disk);
-    await disk.replaceSmallFile(named, Buffer.from(`${JSON.stringify(holder)}\n`));
+    try {
+      await disk.replaceSmallFile(named, Buffer.from(`${JSON.stringify(holder)}\n`));
+    } catch (error) {
+      await store.close();
+      throw notLockable(path, error, error);
+    }
     let releasing: Promise<void> | null = null;
     const release = async (): Promise<void> => {
       await disk.remove(named);
@@ -78,11 +83,20 @@ async function remake(path: string, holder: () => Promise<string>, disk: Disk, c
   } catch (error) {
     await store.close();
     if (isLocked(error))
-      throw new BrokerError('DATA_DIR_LOCKED', `${path} is held by ${await holder()}`, { cause: error });
-    throw new BrokerError('DATA_DIR_INVALID', `the data directory cannot be locked: ${messageOf(cause)}`, {
-      cause: error,
-    });
+      throw new BrokerError('DATA_DIR_LOCKED', `${path.slice(0, -'/lock'.length)} is held by ${await holder()}`, {
+        cause: error,
+      });
+    throw notLockable(path.slice(0, -'/lock'.length), cause, error);
   }
+}
+
+/** `why` is what went wrong first, `cause` what did last. */
+function notLockable(path: string, why: unknown, cause: unknown): BrokerError {
+  let first = why;
+  // The store says that it failed to open, and its cause says why.
+  while (first instanceof Error && first.cause instanceof Error) first = first.cause;
+  const said = `the data directory ${path} cannot be locked: ${messageOf(first)}; choose another with --data`;
+  return new BrokerError('DATA_DIR_INVALID', said, { cause });
 }
 
 function isLocked(error: unknown): boolean {

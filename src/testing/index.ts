@@ -1,5 +1,24 @@
-/** What tests of a program that uses Sluice need: a clock they move, sockets and stores in memory, faults on demand. */
-export { MemoryMeta } from './memory-meta.ts';
-export { type MemoryClient, type MemoryNetwork, memoryNetwork } from './memory-sockets.ts';
-export { RecordingLogger } from './recording-logger.ts';
+/**
+ * `sluice/testing`: what tests of a program that uses Sluice need. A whole broker runs on these without a file, a
+ * socket or a clock of the system: pass them as the parts of `createBroker`.
+ */
+export type { Clock } from '../ports/clock.ts';
+export type { Connection, Listen, Listener } from '../ports/connection.ts';
+export type { Random } from '../ports/random.ts';
+export type { AcquireDataLock } from '../storage/data-lock.ts';
+export type { Disk, DiskFile } from '../storage/disk.ts';
+export { MemoryLog } from '../storage/memory-log.ts';
+export { type CrashMode, DiskFault, type DiskHook, type DiskOp, MemoryDisk } from './memory-disk.ts';
+export { MemoryMeta, type MemoryMetaDisk } from './memory-meta.ts';
+export {
+  type ClientRefusal,
+  type DialOptions,
+  type MemoryClient,
+  type MemoryFrame,
+  type MemoryNetwork,
+  type MemoryWebSocket,
+  type MemoryWebSocketConstructor,
+  memoryNetwork,
+} from './memory-sockets.ts';
+export { type RecordedLine, RecordingLogger } from './recording-logger.ts';
 export { SimulatedClock, settle } from './simulated-clock.ts';

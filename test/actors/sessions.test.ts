@@ -1,18 +1,10 @@
 /** Many sessions, and what holds them back: slow consumers, pings, pressure on writes, the pace of closing. */
 import { describe, expect, it } from 'vitest';
-import { homeShardOf } from '../../src/domain/partition.ts';
-import { Rig, turns } from '../broker/rig.ts';
+import { Rig, topicOn, turns } from '../broker/rig.ts';
 import { batchOf } from '../broker/wire-client.ts';
 
 const KIB = 1024;
 const filler = 'x'.repeat(8 * KIB);
-
-/** Names of topics with one partition, by the shard of two that serves them. */
-function topicsOnShards(): [string, string] {
-  const names: [string, string] = ['', ''];
-  for (let n = 0; names[0] === '' || names[1] === ''; n += 1) names[homeShardOf(`t${n}`, 2) as 0 | 1] = `t${n}`;
-  return names;
-}
 
 describe('a consumer that does not read', () => {
   const config = { socketBufferBytes: 64 * KIB, slowConsumerMs: 5000 };
@@ -228,7 +220,7 @@ describe('pressure', () => {
 
   it('on one shard pauses its publishers, and those of another go on', async () => {
     const rig = await Rig.start({ shardQueueBytes: 64 * KIB });
-    const [zero, one] = topicsOnShards();
+    const [zero, one] = [topicOn(0), topicOn(1)];
     const [held, free] = [await rig.client(), await rig.client()];
     await held.create(zero);
     await free.create(one);

@@ -11,6 +11,7 @@ import type { MemoryClient } from '../../src/testing/memory-client.ts';
 import { memoryWebSocket } from '../../src/testing/memory-websocket.ts';
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts';
 import { Rig, seededRandom, turns } from './rig.ts';
+import { upTo } from './wire-client.ts';
 
 /** A client's machine: a clock of its own, and sockets that lead to whatever broker runs now. */
 class Site {
@@ -76,7 +77,6 @@ function collect(subscription: Subscription, each: (record: SluiceRecord) => voi
 }
 
 const valuesOf = (records: readonly SluiceRecord[]): unknown[] => records.map((record) => record.value);
-const upTo = (count: number, from = 0): number[] => Array.from({ length: count }, (_, index) => from + index);
 
 describe('the client on a real broker', () => {
   it('publishes by key and reads back what it gave, of every encoding', async () => {

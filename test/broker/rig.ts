@@ -3,6 +3,7 @@
  * still unless a test moves it; `turns` lets everything run that needs no time.
  */
 import { setImmediate } from 'node:timers/promises';
+import { expect } from 'vitest';
 import {
   type Broker,
   type BrokerOptions,
@@ -11,15 +12,21 @@ import {
   type ShutdownReport,
 } from '../../src/broker.ts';
 import type { Config } from '../../src/config.ts';
+import { homeShardOf } from '../../src/domain/partition.ts';
 import { BrokerError } from '../../src/errors.ts';
 import type { Connection } from '../../src/ports/connection.ts';
 import type { Random } from '../../src/ports/random.ts';
 import type { AcquireDataLock } from '../../src/storage/data-lock.ts';
-import { type CrashMode, MemoryDisk } from '../../src/testing/memory-disk.ts';
-import { MemoryMeta } from '../../src/testing/memory-meta.ts';
-import { type DialOptions, type MemoryNetwork, memoryNetwork } from '../../src/testing/memory-sockets.ts';
-import { RecordingLogger } from '../../src/testing/recording-logger.ts';
-import { SimulatedClock } from '../../src/testing/simulated-clock.ts';
+import {
+  type CrashMode,
+  type DialOptions,
+  MemoryDisk,
+  MemoryMeta,
+  type MemoryNetwork,
+  memoryNetwork,
+  RecordingLogger,
+  SimulatedClock,
+} from '../../src/testing/index.ts';
 import { damage, failWrites, type Hold, holdWrites } from './disk-fault.ts';
 import { WireClient } from './wire-client.ts';
 
@@ -65,16 +72,8 @@ export class Rig {
 
   static async start(config: Partial<Config> = {}, options: Omit<RigOptions, 'config'> = {}): Promise<Rig> {
     const rig = new Rig({ ...options, config });
-    await rig.makeDirectory();
     await rig.broker.start();
     return rig;
-  }
-
-  /** The data directory as an operator makes it: empty, and there for good. */
-  async makeDirectory(): Promise<void> {
-    await this.disk.makeDirectory(DATA);
-    await this.disk.syncDirectory('/');
-    await this.disk.syncDirectory('/memory');
   }
 
   #make(config: Partial<Config> = {}): Broker {
@@ -192,6 +191,20 @@ export class Rig {
     await this.again(config);
     return report;
   }
+}
+
+/** The name of a topic whose home, of two shards, is this one: with one partition it lies there whole. */
+export function topicOn(shard: number): string {
+  for (let n = 0; ; n += 1) if (homeShardOf(`t${n}`, 2) === shard) return `t${n}`;
+}
+
+/** Nothing of the broker is left but what it wrote: no file, no timer, no listener. */
+export async function expectNothingLeft(rig: Rig): Promise<void> {
+  expect(rig.disk.openFiles).toBe(0);
+  expect(rig.clock.pending).toBe(0);
+  const client = rig.network.dial();
+  await turns();
+  expect(client.refusal).toMatchObject({ status: 0 });
 }
 
 /** Numbers that look random and are the same in every run. */

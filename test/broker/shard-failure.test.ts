@@ -1,11 +1,6 @@
 /** One shard that cannot go on: its siblings serve, and everyone who needs it is told. */
 import { describe, expect, it } from 'vitest';
-import { homeShardOf } from '../../src/domain/partition.ts';
-import { DATA, Rig, turns } from './rig.ts';
-
-function topicOn(shard: number): string {
-  for (let n = 0; ; n += 1) if (homeShardOf(`t${n}`, 2) === shard) return `t${n}`;
-}
+import { DATA, Rig, topicOn, turns } from './rig.ts';
 
 const [zero, one] = [topicOn(0), topicOn(1)];
 

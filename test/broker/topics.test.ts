@@ -171,7 +171,6 @@ describe('a topic that is made', () => {
 });
 
 describe('a data directory', () => {
-  // The names of the folder and of those above it are not synced, so a power cut may take all that lies in them.
   it('that the broker made itself is there after a power cut', async () => {
     const rig = new Rig();
     await rig.broker.start();

@@ -89,6 +89,17 @@ export class WireClient {
     return this.all.find(({ reply }) => reply.id === id)?.reply;
   }
 
+  /** Publishes values one after another, each a batch of its own. */
+  async publishAll(topic: string, partition: number, values: readonly unknown[]): Promise<void> {
+    for (const value of values) await this.ask({ op: 'publish', topic, partition, value });
+  }
+
+  /** High watermarks of a topic's partitions: how many records each holds. */
+  async counts(topic: string): Promise<number[]> {
+    const { state } = await this.ask({ op: 'describe', topic });
+    return state.map(({ highWatermark }: { highWatermark: number }) => highWatermark);
+  }
+
   hello(producer: string): Promise<Heard['reply']> {
     return this.ask({ op: 'hello', producer });
   }
@@ -105,4 +116,9 @@ export function batchOf(...values: readonly unknown[]): Uint8Array {
     (value): RecordInput => ({ key: null, headers: null, value: Buffer.from(JSON.stringify(value)), encoding: 'json' }),
   );
   return encodeBatch(records);
+}
+
+/** `count` whole numbers from `from` on. */
+export function upTo(count: number, from = 0): number[] {
+  return Array.from({ length: count }, (_, index) => from + index);
 }

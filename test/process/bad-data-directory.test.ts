@@ -30,7 +30,7 @@ async function refusal(data: string, prefix: readonly string[] = []): Promise<st
   return broker.stderr;
 }
 
-describe('a data directory', () => {
+describe('a data directory', { timeout: 60_000 }, () => {
   it('is refused when it is a file, and the file is kept', async () => {
     const data = join(await folder(), 'file');
     await writeFile(data, 'mine');

@@ -4,24 +4,15 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { BrokerProcess, commandPath, freePort, runCommand, temporaryFolder } from '../support/broker-process.ts';
+import { declarationFiles } from '../support/declaration-files.ts';
 
-const modules = resolve(import.meta.dirname, '../../node_modules');
 const cleanups: (() => Promise<unknown> | unknown)[] = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
-
-function declarationFiles(): string[] {
-  return readdirSync(modules, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.d.ts'))
-    .map((name) => join(modules, name))
-    .filter((path) => statSync(path).isFile() && statSync(path).size > 0)
-    .sort();
-}
 
 describe('every line of every .d.ts file in node_modules', () => {
   it('comes back byte for byte through kill -9 of the broker and of the publisher', { timeout: 180_000 }, async () => {

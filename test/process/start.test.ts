@@ -13,7 +13,7 @@ import { recordsOf, Wire } from '../support/wire.ts';
 
 const { folder, start, spawn, cleanup } = brokerRig();
 
-describe('a start that is interrupted', () => {
+describe('a start that is interrupted', { timeout: 60_000 }, () => {
   it.each([60, 100, 140, 180, 220, 260, 300, 350, 400, 500])('ends with 0 at SIGTERM after %d ms', async (ms) => {
     const data = await folder();
     const broker = spawn({ data });
@@ -39,7 +39,7 @@ describe('a start that is interrupted', () => {
     },
   );
 
-  it('ends with 0 during the recovery of a log, which the next start recovers', { timeout: 60_000 }, async () => {
+  it('ends with 0 during the recovery of a log, which the next start recovers', async () => {
     const data = await folder();
     const first = await start({ data });
     const load = await PublishLoad.begin(first.url, 'kept', 'p', 'close');
@@ -58,7 +58,7 @@ describe('a start that is interrupted', () => {
   });
 });
 
-describe('what a run leaves to the next', () => {
+describe('what a run leaves to the next', { timeout: 60_000 }, () => {
   it('is the report of its end, which the next start logs once', async () => {
     const data = await folder();
     const first = await start({ data });
@@ -86,7 +86,7 @@ describe('what a run leaves to the next', () => {
     expect((await third.stop()).code).toBe(0);
   });
 
-  it('does not grow over 20 starts and stops but by what was published', { timeout: 90_000 }, async () => {
+  it('does not grow over 20 starts and stops but by what was published', { timeout: 180_000 }, async () => {
     const data = await folder();
     const sizes: number[] = [];
     for (let cycle = 0; cycle < 20; cycle += 1) {
@@ -112,7 +112,7 @@ async function bytesBelow(path: string): Promise<number> {
   return bytes;
 }
 
-describe('a second broker', () => {
+describe('a second broker', { timeout: 60_000 }, () => {
   it('is kept off a data directory that is held, told by whom, and harms nothing', async () => {
     const data = await folder();
     const first = await start({ data });
