@@ -48,6 +48,8 @@ export class ShardRuntime {
   #open: OpenShard | null = null;
   #engine: ShardEngine | null = null;
   #diskTimer: TimerHandle | null = null;
+  /** Looks at the disk go on: until the final flush, or the shard's end. */
+  #looking = true;
   #diskFull = false;
   #accepting = false;
   #ended = false;
@@ -153,6 +155,9 @@ export class ShardRuntime {
   async writeRemaining(): Promise<void> {
     const { engine } = this;
     if (engine === null) return;
+    this.#stopLooking();
+    // The reserve is for this: the last group, the checkpoint and the mark have to find room.
+    if (this.#diskFull) await this.#options.space.giveBack();
     engine.commitGate.shut('DRAINING', 'the broker is shutting down');
     await engine.settle();
   }
@@ -193,11 +198,16 @@ export class ShardRuntime {
     return new BrokerError('SHARD_FAILED', `shard ${this.shard} was given up while it opened`);
   }
 
+  #stopLooking(): void {
+    this.#looking = false;
+    if (this.#diskTimer !== null) this.#options.clock.clearTimeout(this.#diskTimer);
+    this.#diskTimer = null;
+  }
+
   #end(): void {
     this.#ended = true;
     this.#accepting = false;
-    if (this.#diskTimer !== null) this.#options.clock.clearTimeout(this.#diskTimer);
-    this.#diskTimer = null;
+    this.#stopLooking();
   }
 
   #fault(error: BrokerError): void {
@@ -213,7 +223,7 @@ export class ShardRuntime {
     const { space, config, clock } = this.#options;
     try {
       const free = await space.freeBytes();
-      if (this.#ended) return;
+      if (!this.#looking) return;
       // Back only with a margin, so that a disk at the mark does not flap.
       if (this.#diskFull ? free > config.diskLowBytes * 1.25 : free >= config.diskLowBytes) await this.#welcomeSpace();
       else this.#noteDiskFull(true);
@@ -224,7 +234,7 @@ export class ShardRuntime {
         'the free disk space cannot be read',
       );
     }
-    if (this.#ended) return;
+    if (!this.#looking) return;
     this.#diskTimer = clock.setTimeout(() => void this.#lookAtDisk(), config.diskCheckMs);
   }
 

@@ -2,10 +2,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Topic } from '../../src/domain/topic.ts';
+import { BrokerError } from '../../src/errors.ts';
 import type { ShardState } from '../../src/shard/shard-state.ts';
 import type { MemoryMetaDisk } from '../../src/testing/memory-meta.ts';
 import { seededRandom } from '../storage/seeded-random.ts';
-import { META_DIRECTORY, type Outcome, quiet, ShardRig, topic } from './shard-rig.ts';
+import { type FoundRecord, META_DIRECTORY, type Outcome, quiet, ShardRig, topic } from './shard-rig.ts';
 
 const topics: readonly Topic[] = [topic('a'), topic('b', 'async'), topic('c')];
 
@@ -68,6 +69,8 @@ class Life {
   readonly commits: { readonly key: string; readonly offset: number; readonly outcome: { is: unknown } }[] = [];
   readonly #sequences = new Map<string, number>();
   #ids = 5000;
+  /** Index rows may have gone missing unseen: a read may say so, but never give another record. */
+  #indexHarmed = false;
   restarts = 0;
 
   constructor(rig: ShardRig) {
@@ -114,7 +117,14 @@ class Life {
     if (sent === undefined || sent.producer === null || !this.topics.includes(sent.of)) return;
     const { of, partition, texts, producer } = sent;
     const outcome = this.rig.publish(of, partition, texts, producer);
-    if (outcome.is !== null && 'offset' in outcome.is && sent.outcome.is !== null && 'offset' in sent.outcome.is) {
+    // A crash may have cost an async one: it is stored anew then.
+    if (
+      of.durability === 'sync' &&
+      outcome.is !== null &&
+      'offset' in outcome.is &&
+      sent.outcome.is !== null &&
+      'offset' in sent.outcome.is
+    ) {
       expect(outcome.is.offset).toBe(sent.outcome.is.offset);
     }
     // Lost before, it may be stored now.
@@ -160,10 +170,21 @@ class Life {
     twin.clock = rig.clock;
     await rig.start();
     await twin.start();
+    this.#indexHarmed = rig.opened?.rebuilt === null && (this.#indexHarmed || fault === 'stale');
     expect(plain(rig.engine.state)).toEqual(plain(twin.engine.state));
     expect(rig.recovered?.clean).toBe(how === 'clean');
     expect(rig.engine.state.nextHandle).toBeGreaterThanOrEqual(twin.engine.state.nextHandle);
     await this.#check(twin);
+  }
+
+  /** Null where the index is known to be harmed and the read says so. */
+  async #records(of: Topic, partition: number): Promise<FoundRecord[] | null> {
+    try {
+      return await this.rig.records(of, partition, 0, 50_000);
+    } catch (error) {
+      if (this.#indexHarmed && error instanceof BrokerError && error.code === 'META_DAMAGED') return null;
+      throw error;
+    }
   }
 
   /** All that was acknowledged and may not be lost is there, once and in order; readers of both see the same. */
@@ -172,8 +193,9 @@ class Life {
     for (const { topicId, partition: number, topic: name } of rig.engine.state.partitions.values()) {
       const of = this.topics.find(({ id }) => id === topicId);
       if (of === undefined) continue;
-      const found = await rig.records(of, number, 0, 50_000);
-      expect(await twin.records(of, number, 0, 3000)).toEqual(found);
+      const found = await twin.records(of, number, 0, 3000);
+      const read = await this.#records(of, number);
+      if (read !== null) expect(read).toEqual(found);
       expect(found.map(({ offset }) => offset)).toEqual(found.map((_, offset) => offset));
       expect([name, new Set(found.map(({ value }) => value)).size]).toEqual([name, found.length]);
       if (of.durability === 'async') continue;
@@ -263,6 +285,19 @@ describe('a shard that restarts', () => {
     await rig.crash({ keep: 'none' });
     await rig.start();
     expect(rig.recovered).toEqual({ replayed: 1, clean: true });
+  });
+
+  // Fails while a checkpoint may still follow the last one and cover the clean mark: `Checkpointer.finish` has to stop it.
+  test.fails('knows a clean shutdown, however near its last checkpoint was to the next one', async () => {
+    for (let bytes = 1500; bytes <= 2000; bytes += 20) {
+      const rig = await ShardRig.open({ limits: { checkpointBytes: 2000 } });
+      rig.publish(topics[1] as Topic, 0, ['x'.repeat(bytes)]);
+      await rig.stop();
+      await rig.crash({ keep: 'none' });
+      await rig.start();
+      expect([bytes, rig.recovered]).toEqual([bytes, { replayed: 1, clean: true }]);
+      expect(rig.partition(topics[1] as Topic, 0).epoch).toBe(1);
+    }
   });
 
   test('says why it threw its meta store away', async () => {
