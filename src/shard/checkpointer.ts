@@ -54,6 +54,8 @@ export class Checkpointer {
 
   /** The last checkpoint, synced. Rejects when this one or one before could not be saved. */
   async finish(): Promise<void> {
+    // None in the background any more: it would cover the clean mark, which has to be the one entry behind this one.
+    this.#stopped = true;
     await this.idle();
     if (this.#failed !== null) throw this.#failed;
     await this.#write(true);

@@ -239,5 +239,6 @@ function figuresOf(rig: ShardRig): Record<string, number> {
   const { lost, unknown, pendingRecords, writtenRecords } = rig.engine.counts;
   const { durable, highWatermark } = rig.partition(orders, 0);
   const { applied } = rig.engine.state;
-  return { lost, unknown, pendingRecords, writtenRecords, durable, highWatermark, applied };
+  const { groups } = rig.engine.figures;
+  return { groups, lost, unknown, pendingRecords, writtenRecords, durable, highWatermark, applied };
 }

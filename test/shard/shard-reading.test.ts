@@ -168,6 +168,22 @@ describe('a read', () => {
     expect(await read(rig)).toHaveLength(3);
   });
 
+  test('finds its way while the index points that it needs are on their way to the meta store', async () => {
+    const rig = await ShardRig.open({ limits: { recentBytes: 1, checkpointBytes: 1000 } });
+    let saving = 0;
+    rig.meta.disk(META_DIRECTORY).onCall = (call) => {
+      if (call !== 'batch') return;
+      saving += 1;
+      return new Promise<never>(() => {});
+    };
+    for (const text of ['a', 'b', 'c', 'd', 'e']) {
+      rig.publish(orders, 0, [text.repeat(300)]);
+      await quiet();
+    }
+    expect(saving).toBe(1);
+    expect((await read(rig)).map(({ value }) => value[0])).toEqual(['a', 'b', 'c', 'd', 'e']);
+  });
+
   test('by a damaged row of the index is an error, never another record', async () => {
     const rig = await onDisk();
     await rig.stop();
