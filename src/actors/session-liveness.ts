@@ -28,6 +28,11 @@ export class SessionLiveness {
     this.#pingedAt = null;
   }
 
+  /** ms since something came from the other side. */
+  silentMs(now: number): number {
+    return now - this.#heardAt;
+  }
+
   /** Its buffer is full: it does not take what it is sent. */
   full(now: number): void {
     this.#fullSince ??= now;

@@ -34,6 +34,7 @@ export class SessionPublisher implements Publisher {
   readonly #options: PublisherOptions;
   #bytes = 0;
   #publishes = 0;
+  #active = false;
   #balance: number;
   /** By `topic/partition`: the first sequence that was refused and may come again. */
   readonly #refused = new Map<string, Refusal>();
@@ -67,6 +68,11 @@ export class SessionPublisher implements Publisher {
   get relieved(): boolean {
     const { inFlightBytesMax, inFlightPublishesMax } = this.#options;
     return this.#bytes * 2 <= inFlightBytesMax && this.#publishes * 2 <= inFlightPublishesMax;
+  }
+
+  /** It has published at all. */
+  get active(): boolean {
+    return this.#active;
   }
 
   get unanswered(): number {
@@ -174,6 +180,7 @@ export class SessionPublisher implements Publisher {
     reply: PublishOutcome,
     span = count,
   ): ShardEngine | null {
+    this.#active = true;
     this.#publishes += 1;
     this.#bytes += batch.length;
     this.#options.meter.add(batch.length);

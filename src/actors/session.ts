@@ -21,6 +21,8 @@ import { sameSecret } from './token.ts';
 
 type Frame = { readonly kind: 'text'; readonly text: string } | { readonly kind: 'binary'; readonly bytes: Uint8Array };
 
+/** Silence after which a client that was told to go is taken to have heard it. */
+const SILENT_MS = 100;
 /** Frames that a paused socket may still bring: one chunk that was read already, and a frame under way. */
 const INBOX_CHUNK_BYTES = 1024 * 1024;
 
@@ -44,7 +46,8 @@ export class Session {
   readonly #liveness: SessionLiveness;
   /** What it was told of the broker's end, last. */
   #told: GoAway['stage'] | null = null;
-  #left = false;
+  /** Its closing has begun. */
+  left = false;
   readonly #endWaiters: (() => void)[] = [];
 
   constructor(id: string, connection: Connection, host: SessionHost, chart: SessionChart, balance: number) {
@@ -94,6 +97,15 @@ export class Session {
   /** Nothing is under way for it: such a client loses nothing when it is closed first. */
   get quiet(): boolean {
     return this.publisher.unanswered === 0 && this.commands.subscriptions === 0;
+  }
+
+  /**
+   * Nothing that it said is left to answer, as far as can be known: no reply is due, nothing read waits to be taken, and
+   * nothing came for a moment in which what it sent before it was told to go would have come.
+   */
+  settled(now: number): boolean {
+    if (this.publisher.unanswered > 0 || this.#inbox.length > 0 || !this.#reading) return false;
+    return !this.publisher.active || this.#liveness.silentMs(now) >= SILENT_MS;
   }
 
   // --- frames in ---
@@ -349,8 +361,8 @@ export class Session {
 
   /** Closes behind everything that was said; false when it is leaving already. */
   leave(closeCode: number, reason: string): boolean {
-    if (this.#left || this.#chart.value === 'closed') return false;
-    this.#left = true;
+    if (this.left || this.#chart.value === 'closed') return false;
+    this.left = true;
     this.#chart.send({ type: 'close' });
     this.outbox.flush();
     this.commands.endAll();

@@ -44,6 +44,8 @@ const SWEEP_MS = 1000;
 /** Pace of closing: this much per session, so that ten thousand take five seconds. */
 const CLOSE_EACH_MS = 0.5;
 const CLOSE_TICK_MS = 20;
+/** Longest that a client which goes on sending keeps its connection behind the others. */
+const LAST_WORDS_MS = 1000;
 /** Time that a client has to answer the close before it is cut. */
 const CLOSE_ANSWER_MS = 1000;
 const TELL_EACH_TURN = 200;
@@ -195,13 +197,14 @@ export class Sessions implements SessionHost {
     const window = Math.min(waiting.length * CLOSE_EACH_MS, Math.max(withinMs - CLOSE_ANSWER_MS, 0));
     const perTick = Math.ceil(waiting.length / Math.max(1, Math.floor(window / CLOSE_TICK_MS)));
     for (let at = 0; at < waiting.length; at += perTick) {
+      const now = this.clock.monotonic();
       for (const session of waiting.slice(at, at + perTick)) {
-        // Replies leave before sockets close: who waits for one is closed when it has it.
-        if (session.publisher.unanswered === 0) this.#closeOne(session, closeCode, reason);
+        // Replies leave before sockets close: who may still be owed one is closed when it has it.
+        if (withinMs === 0 || session.settled(now)) this.#closeOne(session, closeCode, reason);
       }
       if (at + perTick < waiting.length && !this.#hurried) await this.#pause(CLOSE_TICK_MS);
     }
-    while (this.#anyUnanswered && !this.#hurried && this.clock.monotonic() < until) await this.#pause(CLOSE_TICK_MS);
+    await this.#closeAsTheySettle(closeCode, reason, until);
     for (const session of this.#sessions) this.#closeOne(session, closeCode, reason);
     if (this.#sessions.size > 0) await new Promise<void>((resolve) => this.#emptyWaiters.push(resolve));
     return this.closedCounts;
@@ -234,6 +237,17 @@ export class Sessions implements SessionHost {
   /** Cuts what is left, at once. */
   terminate(): void {
     for (const session of this.#sessions) session.connection.terminate();
+  }
+
+  /** Waits for replies until `until`, and for what clients sent before they heard of the end for a moment at most. */
+  async #closeAsTheySettle(closeCode: number, reason: string, until: number): Promise<void> {
+    const heardUntil = Math.min(this.clock.monotonic() + LAST_WORDS_MS, until);
+    for (let now = this.clock.monotonic(); now < until && !this.#hurried; now = this.clock.monotonic()) {
+      const open = [...this.#sessions].filter((session) => !session.left);
+      if (open.length === 0 || (now >= heardUntil && !this.#anyUnanswered)) return;
+      for (const session of open) if (session.settled(now)) this.#closeOne(session, closeCode, reason);
+      await this.#pause(CLOSE_TICK_MS);
+    }
   }
 
   get #anyUnanswered(): boolean {

@@ -41,6 +41,9 @@ export interface ShardFigures extends EngineFigures {
   readonly diskFull: boolean;
 }
 
+/** When to come back to a shard that was released: a restart takes about as long. */
+const RELEASED_RETRY_MS = 1000;
+
 export class ShardRuntime {
   readonly shard: number;
   readonly #options: ShardRuntimeOptions;
@@ -172,7 +175,11 @@ export class ShardRuntime {
 
   /** Lets go of every descriptor. Again: the same promise. */
   release(): Promise<void> {
-    if (!this.#ended) this.#options.table.fail(this.shard, new BrokerError('DRAINING', 'the shard is released'));
+    if (!this.#ended)
+      this.#options.table.fail(
+        this.shard,
+        new BrokerError('DRAINING', 'the broker is shutting down', { retryAfterMs: RELEASED_RETRY_MS }),
+      );
     this.#end();
     this.#releasing ??= this.#letGo();
     return this.#releasing;

@@ -56,6 +56,8 @@ export class ShardTable {
     const engine = this.#engines[shard];
     if (engine !== null && engine !== undefined) return engine;
     const failure = this.#failures[shard];
+    // Released in a shutdown it has not failed: it is gone, like the broker soon.
+    if (failure instanceof BrokerError && failure.code === 'DRAINING') throw failure;
     const why = failure === null || failure === undefined ? 'it is not open yet' : messageOf(failure);
     throw new BrokerError('SHARD_FAILED', `shard ${shard} does not serve: ${why}`, { retryAfterMs: 5000 });
   }

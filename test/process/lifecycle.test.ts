@@ -49,8 +49,6 @@ describe('a broker that is told to stop', { timeout: 60_000 }, () => {
       expect(load.refusedWith.filter((code) => code !== 'DRAINING')).toEqual([]);
     }
     for (const load of polite) expect(load.unanswered).toEqual([]);
-    // Who goes on sending gets refusals, as many as still fit before the close.
-    expect(deaf.flatMap(({ refusedWith }) => refusedWith).length).toBeGreaterThan(0);
     expect(await lastReport(data)).toMatchObject({ outcome: 'clean', lost: 0, unknown: 0 });
 
     const again = await start({ data });
