@@ -80,10 +80,11 @@ function originAllowed({ origin, host }: UpgradeRequest, policy: UpgradePolicy):
     return true;
   }
   if (host === undefined || !URL.canParse(origin)) return false;
-  const { protocol, host: originHost } = new URL(origin);
+  const { protocol, hostname: originName } = new URL(origin);
   if (!/^https?:$/.test(protocol) || !URL.canParse(`${protocol}//${host}`)) return false;
   const requested = new URL(`${protocol}//${host}`);
-  if (requested.host !== originHost) return false;
+  // The port is no part of it: a page and the broker of one host seldom share one.
+  if (requested.hostname !== originName) return false;
   // A page can rebind its own name to the loopback address and then looks like the same host. It can't do so with an
   // address or with localhost, so only these count as the same host where the listener is meant for this machine.
   return !policy.loopback || isLocalName(requested.hostname);

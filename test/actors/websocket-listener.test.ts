@@ -39,7 +39,7 @@ describe('an upgrade', () => {
   test('is refused with 403 from a page of another origin, naming the setting', async () => {
     const b = bench();
     await b.listen({ origins: ['https://app.example'] });
-    for (const origin of ['http://evil.example', 'null', 'file://', 'http://127.0.0.1:1', 'https://app.example.evil']) {
+    for (const origin of ['http://evil.example', 'null', 'file://', 'http://127.0.0.2', 'https://app.example.evil']) {
       expect(await b.refused({ origin })).toMatchObject({ status: 403, body: expect.stringContaining('--origins') });
     }
   });
@@ -47,7 +47,7 @@ describe('an upgrade', () => {
   test('is taken from the same host, from a listed origin, and from any where any may come', async () => {
     const b = bench();
     await b.listen({ origins: ['https://App.Example/'] });
-    for (const origin of [`http://127.0.0.1:${b.port}`, 'https://app.example']) {
+    for (const origin of [`http://127.0.0.1:${b.port}`, 'http://127.0.0.1:3000', 'https://app.example']) {
       expect((await b.open({ origin })).served.request.origin).toBe(origin);
     }
     const local = `localhost:${b.port}`;
