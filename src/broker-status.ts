@@ -2,7 +2,9 @@
 import type { Actor, ActorRefFrom } from 'xstate';
 import type { Assembly } from './assembly.ts';
 import { flushEtaMs } from './machines/budget.ts';
+import type { ChildRecord, ChildState, Phase, PhaseRecord } from './machines/report.ts';
 import { shardId, type shardMachine } from './machines/shard.ts';
+import type { ShutdownMode } from './machines/shutdown-mode.ts';
 import type { supervisorMachine } from './machines/supervisor.ts';
 import type { DataDirectory } from './storage/data-directory.ts';
 
@@ -13,6 +15,37 @@ export interface RunningBroker {
 }
 
 type Shown = Readonly<Record<string, unknown>>;
+
+/** The answer of `/shutdown`; `docs/shutdown.md` explains every field. */
+export interface ShutdownState {
+  readonly phase: Phase;
+  readonly stopping: boolean;
+  readonly phaseMs: number;
+  readonly reason?: string;
+  readonly mode?: ShutdownMode;
+  readonly requests?: number;
+  readonly deadlineMs?: number;
+  readonly etaMs: number | null;
+  readonly pendingBytes: number;
+  /** Nothing has moved for two seconds. */
+  readonly stalled: boolean;
+  readonly sessions: number;
+  readonly phases: readonly PhaseRecord[];
+  readonly shards: readonly ShardProgress[];
+  readonly children: readonly Pick<ChildRecord, 'id' | 'kind' | 'state' | 'detail'>[];
+}
+
+export interface ShardProgress {
+  readonly id: string;
+  readonly state: ChildState;
+  readonly operation: string | null;
+  readonly pendingRecords: number;
+  readonly pendingBytes: number;
+  readonly flushedRecords: number;
+  readonly flushedBytes: number;
+  readonly writeAgeMs: number | null;
+  readonly detail: string | null;
+}
 
 export function statusOf({ assembly, supervisor, data }: RunningBroker): Shown {
   const { context } = supervisor.getSnapshot();
@@ -32,8 +65,14 @@ export function statusOf({ assembly, supervisor, data }: RunningBroker): Shown {
   };
 }
 
+/** Before anything runs. */
+export function notRunning(stopping: boolean, phaseMs: number): ShutdownState {
+  const nothing = { etaMs: null, pendingBytes: 0, stalled: false, sessions: 0, phases: [], shards: [], children: [] };
+  return { phase: 'starting', stopping, phaseMs: Math.round(phaseMs), ...nothing };
+}
+
 /** `now`: monotonic ms. */
-export function shutdownStateOf({ assembly, supervisor }: RunningBroker, now: number): Shown {
+export function shutdownStateOf({ assembly, supervisor }: RunningBroker, now: number, stalled: boolean): ShutdownState {
   const { phase, phaseSince, stopping, reason, mode, requests, plan, phases, children } =
     supervisor.getSnapshot().context;
   const load = assembly.load();
@@ -46,6 +85,7 @@ export function shutdownStateOf({ assembly, supervisor }: RunningBroker, now: nu
     // Null while nothing was measured: an estimate out of nothing would be a promise out of nothing.
     etaMs: etaMs === null || !Number.isFinite(etaMs) ? null : Math.round(etaMs),
     pendingBytes: load.pendingBytes,
+    stalled,
     sessions: assembly.sessions.size,
     phases,
     shards: assembly.runtimes.map((runtime) => {

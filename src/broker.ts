@@ -4,76 +4,44 @@
  */
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
-import { type Actor, type AnyActorRef, createActor } from 'xstate';
+import { type Actor, createActor } from 'xstate';
 import type { AdminRequest, AdminView } from './actors/admin-server.ts';
 import { followGuest } from './actors/guest.ts';
 import { listen } from './actors/websocket-listener.ts';
 import { type Assembly, assemble } from './assembly.ts';
 import { tellChild, tellPhase } from './broker-log.ts';
-import { type RunningBroker, readinessOf, shutdownStateOf, statusOf } from './broker-status.ts';
+import type { BrokerOptions, BrokerParts, StopOptions } from './broker-options.ts';
+import { StopProgress } from './broker-progress.ts';
+import {
+  notRunning,
+  type RunningBroker,
+  readinessOf,
+  type ShutdownState,
+  shutdownStateOf,
+  statusOf,
+} from './broker-status.ts';
 import { type Config, configSchema } from './config.ts';
 import { BrokerError, messageOf } from './errors.ts';
-import { createLogger, type Logger } from './logger.ts';
+import { type LastShutdown, type ShutdownReport, takeLastShutdown, writeLastShutdown } from './last-shutdown.ts';
+import { createLogger } from './logger.ts';
 import { budgetFault } from './machines/budget.ts';
 import type { SupervisorReport } from './machines/report.ts';
-import type { ShutdownMode } from './machines/shutdown-mode.ts';
+import { escalate, type ShutdownMode } from './machines/shutdown-mode.ts';
 import { reportOf } from './machines/shutdown-report.ts';
 import type { supervisorMachine } from './machines/supervisor.ts';
-import type { SupervisorContext } from './machines/supervisor-context.ts';
-import { type Clock, systemClock } from './ports/clock.ts';
-import type { Listen } from './ports/connection.ts';
-import { type Random, systemRandom } from './ports/random.ts';
-import { noWatchdog, type Watchdog } from './ports/watchdog.ts';
+import type { ShutdownRequest, SupervisorContext } from './machines/supervisor-context.ts';
+import { systemClock } from './ports/clock.ts';
+import { systemRandom } from './ports/random.ts';
+import { noWatchdog } from './ports/watchdog.ts';
 import { type DataDirectory, openDataDirectory, prepareDataDirectory } from './storage/data-directory.ts';
-import type { AcquireDataLock, DataLock } from './storage/data-lock.ts';
-import type { Disk } from './storage/disk.ts';
+import type { DataLock } from './storage/data-lock.ts';
 import { levelLock } from './storage/level-lock.ts';
 import { levelMeta } from './storage/level-meta.ts';
-import type { MetaFactory } from './storage/meta.ts';
 import { nodeDisk } from './storage/node-disk.ts';
 import { version } from './version.ts';
 
-export interface BrokerOptions {
-  /** Settings that differ from the defaults, by the names of `docs/configuration.md`. */
-  readonly config?: Partial<Config>;
-  /** False for a broker that opens no socket for clients. */
-  readonly listen?: boolean;
-  /** False for a broker without the admin endpoint. */
-  readonly admin?: boolean;
-  /** Actors of your own that leave with the broker: told `{ type: 'shutdown' }`, waited for until they are done. */
-  readonly guests?: readonly { readonly id: string; readonly actor: AnyActorRef }[];
-  /** Aborted: the broker stops, as by `stop`. */
-  readonly signal?: AbortSignal;
-}
-
-/** What a broker is made of besides its settings; the real world where nothing else is given. */
-export interface BrokerParts {
-  readonly clock?: Clock;
-  readonly random?: Random;
-  readonly logger?: Logger;
-  readonly disk?: Disk;
-  readonly meta?: MetaFactory;
-  readonly lock?: AcquireDataLock;
-  readonly listen?: Listen;
-  readonly watchdog?: Watchdog;
-}
-
-export interface StopOptions {
-  /** How hard; a later stop can only escalate. Graceful by default. */
-  readonly mode?: ShutdownMode;
-  /** Why, for the log, the clients and the report. */
-  readonly reason?: string;
-  /** It stops because of an error that nobody handled. */
-  readonly fatal?: boolean;
-}
-
-/** The report of a shutdown: `last-shutdown.json`, and what `stop` resolves with. */
-export interface ShutdownReport extends SupervisorReport {
-  readonly version: string;
-  readonly pid: number;
-  /** Wall time of the end, ms since 1970. */
-  readonly endedAt: number;
-}
+export type { BrokerOptions, BrokerParts, StopOptions } from './broker-options.ts';
+export type { ShutdownReport } from './last-shutdown.ts';
 
 type Supervisor = Actor<typeof supervisorMachine>;
 
@@ -101,7 +69,9 @@ export class Broker implements AsyncDisposable {
   #starting: Promise<void> | null = null;
   #running: RunningBroker | null = null;
   /** A stop that came before the supervisor was there to take it. */
-  #stopAsked: Required<StopOptions> | null = null;
+  #stopAsked: ShutdownRequest | null = null;
+  readonly #progress: StopProgress;
+  #lastShutdown: LastShutdown | null = null;
 
   constructor(config: Config, options: BrokerOptions, parts: BrokerParts) {
     this.config = config;
@@ -117,7 +87,9 @@ export class Broker implements AsyncDisposable {
       watchdog: noWatchdog,
       ...parts,
     };
-    this.#startedAt = this.#parts.clock.monotonic();
+    const { clock, logger } = this.#parts;
+    this.#startedAt = clock.monotonic();
+    this.#progress = new StopProgress({ clock, logger, look: () => this.shutdownState });
     this.#ended = new Promise((end) => {
       this.#end = end;
     });
@@ -140,14 +112,14 @@ export class Broker implements AsyncDisposable {
 
   #stopOnAbort(): void {
     const { signal } = this.#options;
-    if (signal === undefined) return;
-    const stop = (): void => {
-      void this.stop({ reason: `aborted: ${messageOf(signal.reason)}` });
-    };
-    if (signal.aborted) stop();
-    else signal.addEventListener('abort', stop, { once: true });
+    if (signal !== undefined) this.#onAbort(signal, () => void this.stop({ reason: abortText(signal) }));
+  }
+
+  #onAbort(signal: AbortSignal, act: () => void): void {
+    if (signal.aborted) act();
+    else signal.addEventListener('abort', act, { once: true });
     // The signal may outlive many brokers: nothing of this one stays behind on it.
-    void this.#ended.then(() => signal.removeEventListener('abort', stop));
+    void this.#ended.then(() => signal.removeEventListener('abort', act));
   }
 
   async #start(): Promise<void> {
@@ -159,7 +131,7 @@ export class Broker implements AsyncDisposable {
     try {
       const { shards } = this.config;
       data = await openDataDirectory(disk, path, { shards, clusterId: random.id(), createdAt: clock.now() });
-      await this.#tellLastReport(data);
+      this.#lastShutdown = await takeLastShutdown(disk, data, logger);
     } catch (error) {
       await held.release();
       throw error;
@@ -200,7 +172,7 @@ export class Broker implements AsyncDisposable {
     const started = this.#follow(supervisor, assembly, data, held);
     supervisor.start();
     for (const { id, actor } of this.#options.guests ?? []) followGuest(supervisor, id, actor);
-    if (this.#stopAsked !== null) supervisor.send({ type: 'shutdown', ...this.#stopAsked });
+    if (this.#stopAsked !== null) supervisor.send(this.#stopAsked);
     await started;
     await assembly.catalogue.closeOrphans().catch((error: unknown) => {
       logger.warn({ err: error }, 'partitions of deleted topics could not be closed; the next start tries again');
@@ -222,7 +194,10 @@ export class Broker implements AsyncDisposable {
               tellChild(logger, child, before?.since ?? child.since);
           }
           told = context.children;
-          if (context.stopping && context.plan !== null) this.#armWatchdog(snapshot.context);
+          if (context.stopping && context.plan !== null) {
+            this.#armWatchdog(context);
+            this.#progress.begin();
+          }
           if (context.phase === phase) return;
           tellPhase(logger, context);
           phase = context.phase;
@@ -232,8 +207,12 @@ export class Broker implements AsyncDisposable {
             started();
           }
         },
-        error: (error) => failed(BrokerError.from(error, 'INTERNAL', 'the supervisor failed')),
+        error: (error) => {
+          this.#progress.end();
+          failed(BrokerError.from(error, 'INTERNAL', 'the supervisor failed'));
+        },
         complete: () => {
+          this.#progress.end();
           const report = supervisor.getSnapshot().output as SupervisorReport;
           this.#finish(report, data, held).then(
             (written) => {
@@ -265,17 +244,25 @@ export class Broker implements AsyncDisposable {
 
   /**
    * Shuts down and resolves with the report, behind which nothing of this broker is left. Again: the same promise, and
-   * a harder mode escalates. Before `start` has got far, it stops as soon as nothing is half open.
+   * a harder mode or an earlier deadline presses. Before `start` has got far, it stops as soon as nothing is half open.
+   * Throws BAD_REQUEST for a deadline that is no time.
    */
   stop(options: StopOptions = {}): Promise<ShutdownReport> {
-    const request = {
-      mode: options.mode ?? 'graceful',
-      reason: options.reason ?? 'stop',
-      fatal: options.fatal ?? false,
-    };
-    if (this.#running === null) this.#stopAsked = request;
-    else this.#running.supervisor.send({ type: 'shutdown', ...request });
+    const { mode = 'graceful', reason = 'stop', fatal = false, deadline, signal, returning = true } = options;
+    if (deadline !== undefined && !Number.isFinite(deadline)) {
+      throw new BrokerError('BAD_REQUEST', `"deadline" must be ms of performance.now(); got ${deadline}`);
+    }
+    const until = deadline === undefined ? {} : { deadline };
+    this.#ask({ type: 'shutdown', mode, reason, fatal, returning, ...until });
+    if (signal !== undefined) {
+      this.#onAbort(signal, () => this.#ask({ type: 'shutdown', mode: 'fast', reason: abortText(signal) }));
+    }
     return this.#ended;
+  }
+
+  #ask(request: ShutdownRequest): void {
+    if (this.#running !== null) this.#running.supervisor.send(request);
+    else this.#stopAsked = this.#stopAsked === null ? request : harderOf(this.#stopAsked, request);
   }
 
   /** Stops serving and stays: clients are told, publishes are refused. `cancelDrain` serves again, `stop` goes on. */
@@ -304,36 +291,12 @@ export class Broker implements AsyncDisposable {
     const { disk, logger } = this.#parts;
     const written = this.#complete(report);
     await held.release();
-    try {
-      await disk.replaceSmallFile(data.reportPath, Buffer.from(`${JSON.stringify(written, null, 2)}\n`));
-    } catch (error) {
-      logger.warn({ err: error }, 'the report of the shutdown could not be written');
-    }
+    await writeLastShutdown(disk, data, written, logger);
     const { outcome, exitCode, reason, durationMs, lost, unknown, unaccounted, flushedRecords } = report;
     const fields = { outcome, exitCode, reason, durationMs, flushedRecords, lost, unknown, unaccounted };
     if (outcome === 'clean') logger.info(fields, 'stopped');
     else logger.error(fields, 'stopped');
     return written;
-  }
-
-  async #tellLastReport(data: DataDirectory): Promise<void> {
-    const { disk, logger } = this.#parts;
-    const bytes = await disk.readSmallFile(data.reportPath);
-    if (bytes === null) {
-      if (!data.fresh)
-        logger.warn('the last run left no report of its end: it was killed, or this is its first start since');
-      return;
-    }
-    // Once told it is history: a crash of this run must not be mistaken for the end that it tells.
-    await disk.remove(data.reportPath);
-    try {
-      const { outcome, reason, exitCode, durationMs, endedAt } = JSON.parse(
-        Buffer.from(bytes).toString(),
-      ) as ShutdownReport;
-      logger.info({ outcome, reason, exitCode, durationMs, endedAt }, 'last shutdown');
-    } catch (error) {
-      logger.warn({ reason: messageOf(error) }, 'the report of the last shutdown does not read');
-    }
   }
 
   // --- what it shows ---
@@ -351,13 +314,15 @@ export class Broker implements AsyncDisposable {
   /** What it is doing: the answer of `/status`. */
   get status(): Readonly<Record<string, unknown>> {
     const uptimeMs = Math.round(this.#parts.clock.monotonic() - this.#startedAt);
-    return { version, uptimeMs, ...(this.#running === null ? { phase: 'starting' } : statusOf(this.#running)) };
+    const running = this.#running === null ? { phase: 'starting' } : statusOf(this.#running);
+    return { version, uptimeMs, ...running, lastShutdown: this.#lastShutdown };
   }
 
   /** How its shutdown goes: the answer of `/shutdown`. */
-  get shutdownState(): Readonly<Record<string, unknown>> {
-    if (this.#running === null) return { phase: 'starting', stopping: this.#stopAsked !== null };
-    return shutdownStateOf(this.#running, this.#parts.clock.monotonic());
+  get shutdownState(): ShutdownState {
+    const now = this.#parts.clock.monotonic();
+    if (this.#running !== null) return shutdownStateOf(this.#running, now, this.#progress.stalled);
+    return notRunning(this.#stopAsked !== null, now - this.#startedAt);
   }
 
   readonly #view: AdminView = {
@@ -366,11 +331,31 @@ export class Broker implements AsyncDisposable {
     readiness: () => (this.#running === null ? { ready: false, phase: 'starting' } : readinessOf(this.#running)),
     status: () => this.status,
     shutdown: () => this.shutdownState,
-    stop: ({ mode, reason }: AdminRequest) => {
-      void this.stop({ mode: (mode ?? 'graceful') as ShutdownMode, reason: reason ?? 'asked by the admin endpoint' });
+    stop: ({ mode, reason, returning }: AdminRequest) => {
+      void this.stop({
+        mode: (mode ?? 'graceful') as ShutdownMode,
+        reason: reason ?? 'asked by the admin endpoint',
+        returning: returning ?? true,
+      });
     },
     drain: ({ reason }: AdminRequest) => this.drain(reason ?? 'asked by the admin endpoint'),
     cancelDrain: () => this.cancelDrain(),
+  };
+}
+
+function abortText(signal: AbortSignal): string {
+  return `aborted: ${messageOf(signal.reason)}`;
+}
+
+/** Of two stops before there is anything to stop: the first one's words, the harder one's press. */
+function harderOf(first: ShutdownRequest, second: ShutdownRequest): ShutdownRequest {
+  const deadline = Math.min(first.deadline ?? Number.POSITIVE_INFINITY, second.deadline ?? Number.POSITIVE_INFINITY);
+  return {
+    ...first,
+    mode: escalate(first.mode, second.mode),
+    fatal: first.fatal === true || second.fatal === true,
+    returning: first.returning !== false && second.returning !== false,
+    ...(Number.isFinite(deadline) ? { deadline } : {}),
   };
 }
 

@@ -13,6 +13,8 @@ import { sameSecret } from './token.ts';
 export interface AdminRequest {
   readonly mode?: string;
   readonly reason?: string;
+  /** False: no broker comes back in its place. */
+  readonly returning?: boolean;
 }
 
 /** What the endpoint shows and may ask for. */
@@ -24,7 +26,7 @@ export interface AdminView {
   /** Why it is not ready, or what is wrong though it is; for people. */
   readiness(): Readonly<Record<string, unknown>>;
   status(): Readonly<Record<string, unknown>>;
-  shutdown(): Readonly<Record<string, unknown>>;
+  shutdown(): object;
   stop(request: AdminRequest): void;
   drain(request: AdminRequest): void;
   /** False when it is too late, or nothing drains. */
@@ -46,9 +48,11 @@ const WATCH_BUFFER_BYTES = 64 * 1024;
 /** Largest body of a request, bytes. */
 const BODY_BYTES_MAX = 16 * 1024;
 const REQUEST_MS = 5000;
+/** Longest that a client takes in what it was sent last. */
+const CLOSE_MS = 200;
 const CONNECTIONS_MAX = 256;
 
-type Answer = readonly [status: number, body: Readonly<Record<string, unknown>> | string];
+type Answer = readonly [status: number, body: object | string];
 
 export class AdminServer {
   readonly #options: AdminServerOptions;
@@ -91,8 +95,16 @@ export class AdminServer {
   async close(): Promise<void> {
     if (!this.#server.listening) return;
     for (const watch of this.#watches) watch.end();
+    const { clock } = this.#options;
     await new Promise<void>((resolve) => {
-      this.#server.close(() => resolve());
+      // A watcher that does not read would hold the port.
+      const cut = clock.setTimeout(() => {
+        for (const socket of this.#sockets) socket.destroy();
+      }, CLOSE_MS);
+      this.#server.close(() => {
+        clock.clearTimeout(cut);
+        resolve();
+      });
       this.#server.closeIdleConnections();
       for (const socket of this.#sockets) socket.destroySoon();
     });
@@ -209,7 +221,7 @@ GET  /livez          200 while the process answers
 GET  /readyz         200 while clients may be sent here
 GET  /status         what the broker is doing
 GET  /shutdown       how its shutdown goes; ?watch as an event stream
-POST /stop           shut down: {"mode":"graceful"|"fast"|"immediate","reason":"…"}
+POST /stop           shut down: {"mode":"graceful"|"fast"|"immediate","reason":"…","returning":false}
 POST /drain          stop serving and stay; POST /drain/cancel serves again
 `;
 
@@ -247,7 +259,7 @@ function checkedRequest(body: unknown): AdminRequest {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     throw new BrokerError('BAD_REQUEST', 'the body is to be a JSON object');
   }
-  const { mode, reason } = body as Record<string, unknown>;
+  const { mode, reason, returning } = body as Record<string, unknown>;
   if (mode !== undefined && mode !== 'graceful' && mode !== 'fast' && mode !== 'immediate') {
     throw new BrokerError(
       'BAD_REQUEST',
@@ -257,7 +269,14 @@ function checkedRequest(body: unknown): AdminRequest {
   if (reason !== undefined && (typeof reason !== 'string' || reason.length > 500)) {
     throw new BrokerError('BAD_REQUEST', '"reason" must be a string of at most 500 characters');
   }
-  return { ...(mode === undefined ? {} : { mode }), ...(reason === undefined ? {} : { reason }) };
+  if (returning !== undefined && typeof returning !== 'boolean') {
+    throw new BrokerError('BAD_REQUEST', `"returning" must be true or false; got ${JSON.stringify(returning)}`);
+  }
+  return {
+    ...(mode === undefined ? {} : { mode }),
+    ...(reason === undefined ? {} : { reason }),
+    ...(returning === undefined ? {} : { returning }),
+  };
 }
 
 /** A page that made a name of its own point here (DNS rebinding) sends that name as Host. */

@@ -18,8 +18,9 @@ export interface GatewayOptions {
 
 type Told = { readonly told: EndpointEvent | null };
 
-/** Closes that say "come back soon", and "gone". */
+/** Closes that say "come back soon", and "gone for good". */
 const CLOSE_RESTART = 1012;
+const CLOSE_GOING_AWAY = 1001;
 
 export class Gateway {
   readonly #options: GatewayOptions;
@@ -74,10 +75,14 @@ export class Gateway {
 
   async close({ told }: Told): Promise<void> {
     const { sessions, logger } = this.#options;
-    const left = told === null ? 0 : this.#left(told.plan.closeUntil);
-    const paced = told?.mode === 'graceful' ? left : 0;
+    const withinMs = told === null ? 0 : this.#left(told.plan.closeUntil);
     const reason = told?.reason ?? '';
-    await sessions.close(CLOSE_RESTART, reason === '' ? 'shutting down' : `shutting down: ${reason}`, paced);
+    await sessions.close({
+      code: told?.returning === false ? CLOSE_GOING_AWAY : CLOSE_RESTART,
+      reason: reason === '' ? 'shutting down' : `shutting down: ${reason}`,
+      withinMs,
+      paced: told?.mode === 'graceful',
+    });
     await this.#listener?.close();
     logger.info({ ...sessions.closedCounts }, 'clients closed');
   }

@@ -14,17 +14,16 @@ import type { GoAway, Limits } from '../protocol/replies.ts';
 import type { ShardEngine } from '../shard/shard-engine.ts';
 import { SessionCommands } from './session-commands.ts';
 import type { SessionHost } from './session-host.ts';
+import { type Frame, SessionInbox } from './session-inbox.ts';
 import { SessionLiveness } from './session-liveness.ts';
 import { type FrameKind, SessionOutbox } from './session-outbox.ts';
 import { SessionPublisher } from './session-publisher.ts';
 import { sameSecret } from './token.ts';
 
-type Frame = { readonly kind: 'text'; readonly text: string } | { readonly kind: 'binary'; readonly bytes: Uint8Array };
+export type LeaveStage = Exclude<GoAway['stage'], 'cancelled'>;
 
 /** Silence after which a client that was told to go is taken to have heard it. */
 const SILENT_MS = 100;
-/** Frames that a paused socket may still bring: one chunk that was read already, and a frame under way. */
-const INBOX_CHUNK_BYTES = 1024 * 1024;
 
 export class Session {
   readonly id: string;
@@ -37,15 +36,14 @@ export class Session {
   readonly #chart: SessionChart;
   client: string | undefined;
   #authenticated: boolean;
-  #inbox: Frame[] = [];
-  #inboxBytes = 0;
+  readonly #inbox: SessionInbox;
   /** A command that has to be awaited is under way. */
   #busy = false;
   #paused = false;
   #awaitingRelief = false;
   readonly #liveness: SessionLiveness;
   /** What it was told of the broker's end, last. */
-  #told: GoAway['stage'] | null = null;
+  #told: LeaveStage | null = null;
   /** Its closing has begun. */
   left = false;
   readonly #endWaiters: (() => void)[] = [];
@@ -56,6 +54,7 @@ export class Session {
     this.#host = host;
     this.#chart = chart;
     this.openedAt = host.clock.monotonic();
+    this.#inbox = new SessionInbox(host.config.frameBytes);
     this.#liveness = new SessionLiveness(host.config, this.openedAt);
     this.#authenticated = host.config.token === '';
     this.outbox = new SessionOutbox(connection, host.clock);
@@ -104,7 +103,7 @@ export class Session {
    * nothing came for a moment in which what it sent before it was told to go would have come.
    */
   settled(now: number): boolean {
-    if (this.publisher.unanswered > 0 || this.#inbox.length > 0 || !this.#reading) return false;
+    if (this.publisher.unanswered > 0 || !this.#inbox.empty || !this.#reading) return false;
     return !this.publisher.active || this.#liveness.silentMs(now) >= SILENT_MS;
   }
 
@@ -117,11 +116,7 @@ export class Session {
       this.#process(frame);
       return;
     }
-    this.#inbox.push(frame);
-    this.#inboxBytes += frame.kind === 'text' ? frame.text.length : frame.bytes.length;
-    if (this.#inboxBytes > INBOX_CHUNK_BYTES + 2 * this.#host.config.frameBytes) {
-      this.close('LIMIT_EXCEEDED', 'the socket went on sending while it was paused');
-    }
+    if (!this.#inbox.push(frame)) this.close('LIMIT_EXCEEDED', 'the socket went on sending while it was paused');
   }
 
   #process(frame: Frame): void {
@@ -177,7 +172,6 @@ export class Session {
     while (!this.#busy && !this.#paused) {
       const frame = this.#inbox.shift();
       if (frame === undefined) break;
-      this.#inboxBytes -= frame.kind === 'text' ? frame.text.length : frame.bytes.length;
       if (this.#chart.serving) this.#process(frame);
     }
     this.#updateReading();
@@ -338,7 +332,7 @@ export class Session {
   // --- the end ---
 
   /** Tells the client to go; publishes are refused by the shards, deliveries stop with the drain. */
-  goAway(notice: Omit<GoAway, 'op' | 'lastAccepted'>): void {
+  goAway(notice: Omit<GoAway, 'op' | 'lastAccepted' | 'stage'> & { readonly stage: LeaveStage }): void {
     if (this.#chart.value === 'closed') return;
     const { lastAccepted } = this.publisher;
     this.#told = notice.stage;
@@ -348,14 +342,17 @@ export class Session {
   }
 
   /** It was told to go, in this stage. */
-  told(stage: GoAway['stage']): boolean {
+  told(stage: LeaveStage): boolean {
     return this.#told === stage;
   }
 
-  /** The drain was cancelled: deliveries go on. */
+  /** The drain was cancelled: it is told, when it had been told of one, and deliveries go on. */
   stay(): void {
+    if (this.#told === null || this.#chart.value === 'closed') return;
     this.#told = null;
     this.#chart.send({ type: 'goaway.cancelled' });
+    this.outbox.flush();
+    this.outbox.send('text', { op: 'goaway', stage: 'cancelled', reason: '', deadlineMs: 0, reconnectAfterMs: 0 });
     this.commands.pump();
   }
 
@@ -389,7 +386,7 @@ export class Session {
     for (const callback of this.#endWaiters.splice(0)) callback();
     this.#chart.send({ type: 'socket.closed', code, reason });
     this.commands.endAll();
-    this.#inbox = [];
+    this.#inbox.clear();
     this.#host.closed(this);
   }
 }

@@ -34,6 +34,15 @@ export interface LeaveNotice {
   readonly deadlineMs: number;
 }
 
+export interface Closing {
+  readonly code: number;
+  readonly reason: string;
+  /** Time until the last of them is cut, ms. */
+  readonly withinMs: number;
+  /** Evenly over that time; else at once. */
+  readonly paced: boolean;
+}
+
 /** How the sessions ended: told and answered, or cut because they did not answer the close in time. */
 export interface ClosedSessions {
   readonly closedGraceful: number;
@@ -178,7 +187,12 @@ export class Sessions implements SessionHost {
   /** The drain was cancelled. */
   cancel(): void {
     this.#notice = null;
-    for (const session of this.#sessions) session.stay();
+    this.#staySome([...this.#sessions]);
+  }
+
+  #staySome(sessions: Session[]): void {
+    for (const session of sessions.splice(0, TELL_EACH_TURN)) if (this.#sessions.has(session)) session.stay();
+    if (sessions.length > 0) this.clock.setTimeout(() => this.#notice === null && this.#staySome(sessions), 0);
   }
 
   #tell(session: Session, notice: LeaveNotice): void {
@@ -188,24 +202,25 @@ export class Sessions implements SessionHost {
   }
 
   /**
-   * Closes all, the quiet ones first, evenly over a window that grows with their number and ends within `withinMs`;
-   * resolves when none is left. `withinMs` 0 closes all at once.
+   * Closes all, the quiet ones first, evenly over a window that grows with their number and leaves each its time to
+   * answer; resolves when none is left.
    */
-  async close(closeCode: number, reason: string, withinMs: number): Promise<ClosedSessions> {
-    const until = this.clock.monotonic() + withinMs;
+  async close(closing: Closing): Promise<ClosedSessions> {
+    const until = this.clock.monotonic() + closing.withinMs;
+    const pacedMs = closing.paced ? Math.max(closing.withinMs - CLOSE_ANSWER_MS, 0) : 0;
     const waiting = this.#inClosingOrder();
-    const window = Math.min(waiting.length * CLOSE_EACH_MS, Math.max(withinMs - CLOSE_ANSWER_MS, 0));
+    const window = Math.min(waiting.length * CLOSE_EACH_MS, pacedMs);
     const perTick = Math.ceil(waiting.length / Math.max(1, Math.floor(window / CLOSE_TICK_MS)));
     for (let at = 0; at < waiting.length; at += perTick) {
       const now = this.clock.monotonic();
       for (const session of waiting.slice(at, at + perTick)) {
         // Replies leave before sockets close: who may still be owed one is closed when it has it.
-        if (withinMs === 0 || session.settled(now)) this.#closeOne(session, closeCode, reason);
+        if (pacedMs === 0 || session.settled(now)) this.#closeOne(session, closing, until);
       }
       if (at + perTick < waiting.length && !this.#hurried) await this.#pause(CLOSE_TICK_MS);
     }
-    await this.#closeAsTheySettle(closeCode, reason, until);
-    for (const session of this.#sessions) this.#closeOne(session, closeCode, reason);
+    await this.#closeAsTheySettle(closing, until, pacedMs);
+    for (const session of this.#sessions) this.#closeOne(session, closing, until);
     if (this.#sessions.size > 0) await new Promise<void>((resolve) => this.#emptyWaiters.push(resolve));
     return this.closedCounts;
   }
@@ -240,12 +255,14 @@ export class Sessions implements SessionHost {
   }
 
   /** Waits for replies until `until`, and for what clients sent before they heard of the end for a moment at most. */
-  async #closeAsTheySettle(closeCode: number, reason: string, until: number): Promise<void> {
-    const heardUntil = Math.min(this.clock.monotonic() + LAST_WORDS_MS, until);
-    for (let now = this.clock.monotonic(); now < until && !this.#hurried; now = this.clock.monotonic()) {
+  async #closeAsTheySettle(closing: Closing, until: number, withinMs: number): Promise<void> {
+    const began = this.clock.monotonic();
+    const settledUntil = Math.min(began + withinMs, until);
+    const heardUntil = Math.min(began + LAST_WORDS_MS, settledUntil);
+    for (let now = began; now < settledUntil && !this.#hurried; now = this.clock.monotonic()) {
       const open = [...this.#sessions].filter((session) => !session.left);
       if (open.length === 0 || (now >= heardUntil && !this.#anyUnanswered)) return;
-      for (const session of open) if (session.settled(now)) this.#closeOne(session, closeCode, reason);
+      for (const session of open) if (session.settled(now)) this.#closeOne(session, closing, until);
       await this.#pause(CLOSE_TICK_MS);
     }
   }
@@ -261,16 +278,18 @@ export class Sessions implements SessionHost {
     return drawn.map(({ session }) => session);
   }
 
-  #closeOne(session: Session, closeCode: number, reason: string): void {
+  /** Cut when it does not answer in time: a second, or what is left until `until` when that is less. */
+  #closeOne(session: Session, { code, reason }: Closing, until: number): void {
     if (!this.#sessions.has(session)) return;
     if (this.#notice !== null && !session.told(this.#notice.stage)) this.#tell(session, this.#notice);
-    if (!session.leave(closeCode, reason)) return;
+    if (!session.leave(code, reason)) return;
+    const answerMs = Math.min(CLOSE_ANSWER_MS, Math.max(until - this.clock.monotonic(), CLOSE_TICK_MS));
     const cut = this.clock.setTimeout(() => {
       if (!this.#sessions.has(session)) return;
       this.#forced += 1;
       this.#graceful -= 1;
       session.connection.terminate();
-    }, CLOSE_ANSWER_MS);
+    }, answerMs);
     this.#graceful += 1;
     session.onEnd(() => this.clock.clearTimeout(cut));
   }

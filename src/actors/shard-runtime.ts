@@ -149,6 +149,11 @@ export class ShardRuntime {
 
   // --- the end ---
 
+  /** A shutdown was announced: what the flush would have to write is begun with. */
+  prepare(): void {
+    this.#engine?.prepare();
+  }
+
   /** Resolves when everything that was admitted is answered. */
   async settle(): Promise<void> {
     await this.#engine?.settle();

@@ -30,6 +30,7 @@ export function shardLogic(runtimes: readonly ShardRuntime[]): typeof shardMachi
         runtime.openGate();
       },
       closeGate: ({ context }, { retryAfterMs }) => of(context).closeGate(retryAfterMs),
+      prepare: ({ context }) => of(context).prepare(),
       abortRecovery: ({ context }) => of(context).abortRecovery(),
       fence: ({ context }, { reason }) => of(context).fence(new BrokerError('SHARD_FAILED', reason)),
     },

@@ -227,9 +227,10 @@ export class Dispatcher {
     this.#schedule();
   }
 
-  /** The broker drains: nothing is sent until the connection is replaced, or the drain must have been called off. */
-  goaway(goaway: GoAway): void {
-    if (goaway.stage === 'drain') this.#hold(pauseMs(goaway.deadlineMs));
+  /** The broker drains: nothing is sent until the connection is replaced or the drain is over. */
+  goaway({ stage, deadlineMs }: GoAway): void {
+    if (stage === 'cancelled') this.#heldUntil = 0;
+    this.#hold(stage === 'drain' ? pauseMs(deadlineMs) : 0);
   }
 
   #hold(ms: number): void {

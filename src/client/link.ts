@@ -197,7 +197,7 @@ export class Link {
   #goaway(goaway: GoAway): void {
     if (!this.#up) return;
     this.#returnAfterMs = pauseMs(goaway.reconnectAfterMs);
-    // A drain may be called off, which nobody tells: past its deadline the broker is taken to have stayed.
+    // Past its deadline the broker is taken to have stayed: at once when the drain was cancelled.
     this.#timer.set(pauseMs(goaway.deadlineMs), () => {
       this.#returnAfterMs = null;
       this.#enter('ready');

@@ -4,8 +4,10 @@
  * Invariants
  *   A1  `child.released` is reported only behind the close of the listener; a failure to bind is `child.failed`.
  *   A2  Nothing but `shutdown.close` ends it.
+ *   A3  What does not close is reported as `child.abandoned` before the supervisor would count it as missing.
  */
-import { type AnyActorRef, assign, fromPromise, sendTo, setup } from 'xstate';
+import { assign, fromPromise, sendTo, setup } from 'xstate';
+import { childDeadline } from './budget.ts';
 import type { EndpointEvent, EndpointInput } from './endpoint.ts';
 import type { ChildReport } from './report.ts';
 
@@ -13,7 +15,7 @@ const step = fromPromise<void, void>(async () => {});
 
 export const adminMachine = setup({
   types: {} as {
-    context: { readonly parent: AnyActorRef; readonly closeAsked: boolean };
+    context: EndpointInput & { readonly closeAsked: boolean; readonly closeIn: number; readonly closingSince: number };
     events: EndpointEvent;
     input: EndpointInput;
   },
@@ -23,12 +25,18 @@ export const adminMachine = setup({
       ({ context }) => context.parent,
       (_, report: ChildReport) => report,
     ),
+    noteClose: assign(({ context: { now } }, { told: { plan } }: { readonly told: EndpointEvent }) => ({
+      closeAsked: true,
+      closeIn: Math.max(childDeadline(plan, plan.reportUntil) - now(), 0),
+      closingSince: now(),
+    })),
   },
+  delays: { toReport: ({ context }) => context.closeIn },
 }).createMachine({
   id: 'admin',
   initial: 'binding',
   options: { maxIterations: 100 },
-  context: ({ input }) => ({ parent: input.parent, closeAsked: false }),
+  context: ({ input }) => ({ ...input, closeAsked: false, closeIn: 0, closingSince: 0 }),
   on: { 'shutdown.*': {} },
   states: {
     binding: {
@@ -43,13 +51,34 @@ export const adminMachine = setup({
           },
         },
       },
-      on: { 'shutdown.close': { actions: assign({ closeAsked: true }) } },
+      on: {
+        'shutdown.close': { actions: { type: 'noteClose', params: ({ event }) => ({ told: event }) } },
+      },
     },
     serving: {
       entry: { type: 'report', params: { type: 'child.ready', id: 'admin' } },
-      on: { 'shutdown.close': 'closing' },
+      on: {
+        'shutdown.close': {
+          target: 'closing',
+          actions: { type: 'noteClose', params: ({ event }) => ({ told: event }) },
+        },
+      },
     },
     closing: {
+      after: {
+        toReport: {
+          target: 'abandoned',
+          actions: {
+            type: 'report',
+            params: ({ context }) => ({
+              type: 'child.abandoned',
+              id: 'admin',
+              operation: 'close',
+              ageMs: Math.round(context.now() - context.closingSince),
+            }),
+          },
+        },
+      },
       invoke: {
         src: 'close',
         onDone: { target: 'closed', actions: { type: 'report', params: { type: 'child.released', id: 'admin' } } },
@@ -69,6 +98,7 @@ export const adminMachine = setup({
     },
     closed: { type: 'final' },
     failed: { type: 'final' },
+    abandoned: { type: 'final' },
   },
 });
 

@@ -5,6 +5,8 @@ import type { ShutdownMode } from './shutdown-mode.ts';
 
 export interface EndpointInput {
   readonly parent: AnyActorRef;
+  /** Monotonic time, ms. */
+  readonly now: () => number;
 }
 
 /**
@@ -19,4 +21,6 @@ export interface EndpointEvent {
   readonly reason: string;
   /** The process ends behind it; false for a drain without exit. */
   readonly leaving: boolean;
+  /** Another run is expected in its place. */
+  readonly returning: boolean;
 }

@@ -6,21 +6,27 @@
  *   G1  New connections are served in `accepting` and `announcing` alone.
  *   G2  `child.released` is reported only behind the close of every session and of the listener.
  *   G3  Every non-final state handles `shutdown.close`; one that comes while the port is being bound is acted on then.
+ *   G4  What does not close is reported as `child.abandoned` before the supervisor would count it as missing.
  */
-import { type AnyActorRef, assign, fromPromise, sendTo, setup } from 'xstate';
+import { assign, cancel, fromPromise, raise, sendTo, setup } from 'xstate';
+import { childDeadline } from './budget.ts';
 import type { EndpointEvent, EndpointInput } from './endpoint.ts';
 import type { ChildReport } from './report.ts';
 
-export interface GatewayContext {
-  readonly parent: AnyActorRef;
+export interface GatewayContext extends EndpointInput {
   /** The last word of the supervisor. */
   readonly told: EndpointEvent | null;
+  /** Monotonic ms at which closing began. */
+  readonly closingSince: number;
 }
+
+/** `gateway.late`: from the chart to itself, when it has to report. */
+export type GatewayEvent = EndpointEvent | { readonly type: 'gateway.late' };
 
 const step = fromPromise<void, { readonly told: EndpointEvent | null }>(async () => {});
 
 export const gatewayMachine = setup({
-  types: {} as { context: GatewayContext; events: EndpointEvent; input: EndpointInput; tags: 'accepting' },
+  types: {} as { context: GatewayContext; events: GatewayEvent; input: EndpointInput; tags: 'accepting' },
   actors: {
     bind: step,
     /** Resolves when no consumer is expected to commit any more. */
@@ -33,12 +39,17 @@ export const gatewayMachine = setup({
       ({ context }) => context.parent,
       (_, report: ChildReport) => report,
     ),
+    noteClosing: assign({ closingSince: ({ context }) => context.now() }),
     note: assign((_, params: { readonly told: EndpointEvent }) => ({ told: params.told })),
     announce: (_, _params: { readonly told: EndpointEvent }) => {},
     refuse: (_, _params: { readonly told: EndpointEvent }) => {},
     accept: () => {},
     /** Pressed harder while it closes: what is still open is closed at once, or cut when the mode is `immediate`. */
     hurry: (_, _params: { readonly told: EndpointEvent }) => {},
+  },
+  delays: {
+    toReport: ({ context: { told, now } }) =>
+      told === null ? 0 : Math.max(childDeadline(told.plan, told.plan.releaseUntil) - now(), 0),
   },
   guards: {
     closeAsked: ({ context }) => context.told?.type === 'shutdown.close',
@@ -48,7 +59,7 @@ export const gatewayMachine = setup({
   id: 'gateway',
   initial: 'binding',
   options: { maxIterations: 100 },
-  context: ({ input }) => ({ parent: input.parent, told: null }),
+  context: ({ input }) => ({ ...input, told: null, closingSince: 0 }),
   on: {
     'shutdown.*': { actions: { type: 'note', params: ({ event }) => ({ told: event }) } },
     'shutdown.close': { target: '.closing', actions: { type: 'note', params: ({ event }) => ({ told: event }) } },
@@ -132,6 +143,7 @@ export const gatewayMachine = setup({
       },
     },
     closing: {
+      entry: ['noteClosing', raise({ type: 'gateway.late' }, { id: 'late', delay: 'toReport' })],
       invoke: {
         src: 'close',
         input: ({ context }) => context,
@@ -157,12 +169,27 @@ export const gatewayMachine = setup({
           actions: [
             { type: 'note', params: ({ event }) => ({ told: event }) },
             { type: 'hurry', params: ({ event }) => ({ told: event }) },
+            cancel('late'),
+            raise({ type: 'gateway.late' }, { id: 'late', delay: 'toReport' }),
           ],
+        },
+        'gateway.late': {
+          target: 'abandoned',
+          actions: {
+            type: 'report',
+            params: ({ context }) => ({
+              type: 'child.abandoned',
+              id: 'gateway',
+              operation: 'close',
+              ageMs: Math.round(context.now() - context.closingSince),
+            }),
+          },
         },
       },
     },
     closed: { type: 'final' },
     failed: { type: 'final' },
+    abandoned: { type: 'final' },
   },
 });
 

@@ -5,7 +5,7 @@ import type { ShardEvent } from './shard.ts';
 import type { ShutdownMode } from './shutdown-mode.ts';
 import type { SupervisorContext } from './supervisor-context.ts';
 
-export type ShardCommand = 'drain' | 'resume' | 'flush' | 'abandon';
+export type ShardCommand = 'prepare' | 'drain' | 'resume' | 'flush' | 'abandon';
 
 export function until(context: SupervisorContext, deadline: number | undefined): number {
   return deadline === undefined ? TIMER_MAX_MS : Math.min(Math.max(deadline - context.now(), 0), TIMER_MAX_MS);
@@ -13,6 +13,11 @@ export function until(context: SupervisorContext, deadline: number | undefined):
 
 /** Longest delay that a timer takes, ms. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
+
+/** There is time between the word and the drain; without, what is said next says it all. */
+export function announces(context: SupervisorContext): boolean {
+  return until(context, context.plan?.announceUntil) > 0;
+}
 
 export function newPlan(context: SupervisorContext, mode: ShutdownMode, deadline?: number): BudgetPlan {
   const request = { ...context.grace, ...context.load(), now: context.now(), mode };
@@ -23,6 +28,8 @@ export function shardCommand(context: SupervisorContext, what: ShardCommand): Sh
   const { plan } = context;
   const now = context.now();
   switch (what) {
+    case 'prepare':
+      return { type: 'shard.prepare' };
     case 'drain':
       return {
         type: 'shard.drain',
@@ -41,12 +48,13 @@ export function shardCommand(context: SupervisorContext, what: ShardCommand): Sh
 }
 
 export function endpointEvent(context: SupervisorContext, type: EndpointEvent['type']): EndpointEvent {
-  const { reason, mode, stopping } = context;
+  const { reason, mode, stopping, returning } = context;
   return {
     type,
     reason,
     mode,
     leaving: stopping,
+    returning,
     plan: context.plan ?? newPlan(context, mode),
   };
 }

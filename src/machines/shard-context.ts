@@ -13,6 +13,8 @@ export interface ShardInput {
 }
 
 export type ShardEvent =
+  /** A shutdown was announced: begin with what can be written ahead of it. */
+  | { readonly type: 'shard.prepare' }
   /** Refuse publishes from now on and finish those admitted; clients are told to come back after `retryAfterMs`. */
   | { readonly type: 'shard.drain'; readonly retryAfterMs: number }
   /** Take publishes again; only before the flush. */

@@ -53,6 +53,8 @@ export const shardMachine = setup({
     /** The barrier; synchronous. */
     closeGate: (_, _params: { readonly retryAfterMs: number }) => {},
     abortRecovery: () => {},
+    /** Writes ahead what the flush would have to: what waits of async topics, the state. Awaits nothing. */
+    prepare: () => {},
     fence: (_, _params: { readonly reason: string }) => {},
     report: sendTo(
       ({ context }) => context.parent,
@@ -178,6 +180,7 @@ export const shardMachine = setup({
       ],
       exit: { type: 'closeGate', params: ({ context }) => ({ retryAfterMs: context.retryAfterMs }) },
       on: {
+        'shard.prepare': { actions: 'prepare' },
         'shard.drain': {
           target: 'draining',
           actions: { type: 'noteDrain', params: ({ event }) => ({ retryAfterMs: event.retryAfterMs }) },

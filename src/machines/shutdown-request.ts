@@ -14,6 +14,7 @@ export function withRequest(context: SupervisorContext, request: ShutdownRequest
     reason: stopping ? reason : request.reason,
     requests: requests + 1,
     fatal: fatal || request.fatal === true,
+    returning: context.returning && request.returning !== false,
     stopping: true,
   };
 }

@@ -39,6 +39,8 @@ export interface ShutdownRequest {
   readonly fatal?: boolean;
   /** An earlier end than the budget's, monotonic ms. */
   readonly deadline?: number;
+  /** False when no broker will come back in its place: clients are closed with 1001 in place of 1012. */
+  readonly returning?: boolean;
 }
 
 export interface SupervisorContext extends SupervisorInput {
@@ -49,6 +51,8 @@ export interface SupervisorContext extends SupervisorInput {
   readonly startFailed: boolean;
   readonly requests: number;
   readonly stopping: boolean;
+  /** Another run is expected behind this one; false once a request said otherwise. */
+  readonly returning: boolean;
   readonly plan: BudgetPlan | null;
   readonly phases: readonly PhaseRecord[];
   readonly phase: Phase;

@@ -30,7 +30,7 @@ import {
 } from './children.ts';
 import type { EndpointEvent } from './endpoint.ts';
 import { gatewayMachine } from './gateway.ts';
-import { endpointEvent, guestEvent, newPlan, type ShardCommand, shardCommand, until } from './orders.ts';
+import { announces, endpointEvent, guestEvent, newPlan, type ShardCommand, shardCommand, until } from './orders.ts';
 import type { ChildReport, Phase, SupervisorReport } from './report.ts';
 import { shardId, shardMachine } from './shard.ts';
 import { beginPhase, closedPhases, reportOf } from './shutdown-report.ts';
@@ -99,7 +99,7 @@ export const supervisorMachine = setup({
     spawnAdmin: enqueueActions(({ context, enqueue, self }) => {
       if (!context.admin) return;
       enqueue.assign(({ context: now }) => withChild(now, 'admin', 'admin'));
-      enqueue.spawnChild('admin', { id: 'admin', systemId: 'admin', input: { parent: self } });
+      enqueue.spawnChild('admin', { id: 'admin', systemId: 'admin', input: { parent: self, now: context.now } });
     }),
     spawnShards: enqueueActions(({ context, enqueue, self }) => {
       for (let shard = 0; shard < context.shards; shard += 1) {
@@ -116,15 +116,17 @@ export const supervisorMachine = setup({
     spawnGateway: enqueueActions(({ context, enqueue, self }) => {
       if (!context.gateway) return;
       enqueue.assign(({ context: now }) => withChild(now, 'gateway', 'gateway'));
-      enqueue.spawnChild('gateway', { id: 'gateway', systemId: 'gateway', input: { parent: self } });
+      enqueue.spawnChild('gateway', { id: 'gateway', systemId: 'gateway', input: { parent: self, now: context.now } });
     }),
     toShards: enqueueActions(({ context, enqueue, system }, params: { readonly what: ShardCommand }) => {
+      if (params.what === 'prepare' && !announces(context)) return;
       for (const { id, state } of shardsOf(context)) {
         const ref = system.get(id) as AnyActorRef | undefined;
         if (ref !== undefined && !ended.includes(state)) enqueue.sendTo(ref, shardCommand(context, params.what));
       }
     }),
     toGateway: enqueueActions(({ context, enqueue, system }, params: { readonly what: EndpointEvent['type'] }) => {
+      if (params.what === 'shutdown.announced' && !announces(context)) return;
       const ref = system.get('gateway') as AnyActorRef | undefined;
       if (ref !== undefined) enqueue.sendTo(ref, endpointEvent(context, params.what));
     }),
@@ -186,6 +188,7 @@ export const supervisorMachine = setup({
     startFailed: false,
     requests: 0,
     stopping: false,
+    returning: true,
     plan: null,
     phases: [],
     phase: 'starting',
@@ -259,6 +262,7 @@ export const supervisorMachine = setup({
       entry: [
         { type: 'beginPhase', params: { phase: 'announcing' } },
         { type: 'toGateway', params: { what: 'shutdown.announced' } },
+        { type: 'toShards', params: { what: 'prepare' } },
       ],
       after: { toAnnounce: 'draining' },
       on: {

@@ -182,7 +182,8 @@ export interface Pong {
 
 export interface GoAway {
   readonly op: 'goaway';
-  readonly stage: 'announce' | 'drain';
+  /** `cancelled`: of a drain that was told before; the broker serves on, and both times are 0. */
+  readonly stage: 'announce' | 'drain' | 'cancelled';
   readonly reason: string;
   /** ms until the broker is gone at the latest. */
   readonly deadlineMs: number;

@@ -110,9 +110,14 @@ export class AppendQueue {
 
   /** Writes everything that waits, lazy entries too; resolves when nothing waits or flies, or the queue is dead. */
   settle(): Promise<void> {
-    if (this.#waiting.length > 0) this.#start();
+    this.writeWaiting();
     if (!this.#running || this.#dead !== null) return Promise.resolve();
     return new Promise((resolve) => this.#idleWaiters.push(resolve));
+  }
+
+  /** Begins to write what waits, lazy entries too. */
+  writeWaiting(): void {
+    if (this.#waiting.length > 0) this.#start();
   }
 
   /**

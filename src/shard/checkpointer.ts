@@ -36,8 +36,12 @@ export class Checkpointer {
   /** Behind every group: the state stands exactly at the end of the log. */
   onGroup(bytes: number): void {
     this.#bytesSince += bytes;
-    if (this.#bytesSince < this.#options.limits.checkpointBytes || this.#writing !== null) return;
-    if (this.#failed !== null || this.#stopped) return;
+    if (this.#bytesSince >= this.#options.limits.checkpointBytes) this.begin();
+  }
+
+  /** Saves in the background what changed, unless that is under way, has failed, or is over. Awaits nothing. */
+  begin(): void {
+    if (this.#bytesSince === 0 || this.#writing !== null || this.#failed !== null || this.#stopped) return;
     this.#bytesSince = 0;
     this.#writing = this.#write(false)
       .catch((error: unknown) => {

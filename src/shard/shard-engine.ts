@@ -285,6 +285,12 @@ export class ShardEngine {
 
   // --- the end ---
 
+  /** Writes ahead of a flush that is to come: what waits of async topics, and the state. Awaits nothing. */
+  prepare(): void {
+    this.#queue.writeWaiting();
+    this.#checkpointer.begin();
+  }
+
   /** Resolves when all that was admitted is written (or lost): what a shut gate leaves behind. */
   settle(): Promise<void> {
     return this.#queue.settle();

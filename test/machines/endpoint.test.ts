@@ -4,6 +4,7 @@ import { adminMachine } from '../../src/machines/admin.ts';
 import { planBudget } from '../../src/machines/budget.ts';
 import type { EndpointEvent } from '../../src/machines/endpoint.ts';
 import { gatewayMachine } from '../../src/machines/gateway.ts';
+import { SimulatedClock } from '../../src/testing/index.ts';
 import { settle } from '../../src/testing/simulated-clock.ts';
 
 const plan = planBudget({
@@ -21,6 +22,7 @@ const tell = (type: EndpointEvent['type']): EndpointEvent => ({
   mode: 'graceful',
   reason: 'test',
   leaving: true,
+  returning: true,
 });
 const words: EndpointEvent['type'][] = ['shutdown.announced', 'shutdown.drain', 'shutdown.close', 'shutdown.cancelled'];
 
@@ -42,7 +44,8 @@ async function start(machine: AnyStateMachine, failing: readonly string[] = [], 
   } as never);
   const parent = createActor(fromTransition((_, { type }: { type: string }) => void reports.push(type), undefined));
   parent.start();
-  const actor = createActor(logic, { input: { parent } });
+  const clock = new SimulatedClock();
+  const actor = createActor(logic, { clock, input: { parent, now: () => clock.monotonic() } });
   actor.start();
   await settle();
   const send = async (...events: EndpointEvent['type'][]): Promise<void> => {
@@ -53,7 +56,7 @@ async function start(machine: AnyStateMachine, failing: readonly string[] = [], 
     release.get(name)?.();
     await settle();
   };
-  return { actor, did, reports, send, finish };
+  return { actor, did, reports, send, finish, clock };
 }
 
 describe('the chart of the gateway', () => {
@@ -82,6 +85,18 @@ describe('the chart of the gateway', () => {
     expect(gateway.reports).toEqual(['child.released']);
   });
 
+  it('G4: says itself that it does not close, before it would be counted as missing', async () => {
+    const gateway = await start(gatewayMachine, [], ['close']);
+    await gateway.send('shutdown.drain');
+    await gateway.send('shutdown.close');
+    await gateway.clock.advance(plan.releaseUntil - plan.childMarginMs - 1);
+    expect(gateway.reports.at(-1)).toBe('child.drained');
+    await gateway.clock.advance(1);
+    expect(gateway.reports.at(-1)).toBe('child.abandoned');
+    await gateway.finish('close');
+    expect(gateway.reports.at(-1)).toBe('child.abandoned');
+  });
+
   it('is told to hurry when the close is asked for again, and closes once', async () => {
     const gateway = await start(gatewayMachine, [], ['close']);
     await gateway.send('shutdown.drain', 'shutdown.close', 'shutdown.close');
@@ -108,6 +123,15 @@ describe('the chart of the admin endpoint', () => {
     expect(admin.reports).toEqual(['child.ready']);
     await admin.send('shutdown.close');
     expect(admin.reports).toEqual(['child.ready', 'child.released']);
+  });
+
+  it('A3: says itself that it does not close, before it would be counted as missing', async () => {
+    const admin = await start(adminMachine, [], ['close']);
+    await admin.send('shutdown.close');
+    await admin.clock.advance(plan.reportUntil - plan.childMarginMs - 1);
+    expect(admin.reports).toEqual(['child.ready']);
+    await admin.clock.advance(1);
+    expect(admin.reports).toEqual(['child.ready', 'child.abandoned']);
   });
 
   it('A1: a failure to bind is failed', async () => {

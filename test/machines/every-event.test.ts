@@ -29,6 +29,7 @@ const fields = {
   mode: 'graceful',
   reason: 'test',
   leaving: true,
+  returning: true,
   plan,
   deadline: 1000,
   retryAfterMs: 1,
@@ -38,8 +39,8 @@ const fields = {
 
 const child = { id: 'shard-00', kind: 'shard', state: 'ready', detail: null, counts: noCounts, since: 0 };
 const charts: readonly (readonly [string, AnyStateMachine, object])[] = [
-  ['admin', adminMachine, { parent: undefined, closeAsked: false }],
-  ['gateway', gatewayMachine, { parent: undefined, told: null }],
+  ['admin', adminMachine, { parent: undefined, now: () => 0, closeAsked: false, closeIn: 0, closingSince: 0 }],
+  ['gateway', gatewayMachine, { parent: undefined, now: () => 0, told: null, closingSince: 0 }],
   ['session', sessionMachine, {}],
   [
     'shard',
@@ -77,6 +78,7 @@ const charts: readonly (readonly [string, AnyStateMachine, object])[] = [
       reason: '',
       fatal: false,
       startFailed: false,
+      returning: true,
       requests: 0,
       stopping: false,
       plan: null,
