@@ -204,9 +204,9 @@ export class SessionCommands implements SubscriptionHost {
     const { offset } = command;
     if (offset > partition.highWatermark) throw rangeError(partition, offset);
     subscription.noteCommit(command.partition, offset);
-    engine.commit(partition, group, offset, {
+    engine.offsets.commit(partition, group, offset, {
       committed: () => {
-        const committed = engine.committed(partition, group) ?? offset;
+        const committed = engine.offsets.committed(partition, group) ?? offset;
         this.outbox.send(kind, {
           op: 'committed',
           ...idOf(command.id),
@@ -264,6 +264,11 @@ export class SessionCommands implements SubscriptionHost {
     this.#host.logger.error({ session: this.#session.id, partition: partition.label, err: error }, 'a read failed');
   }
 
+  /** Deliveries have stopped: what was given and not committed is kept in mind. */
+  noteDelivered(): void {
+    for (const subscription of this.#subscriptions.values()) subscription.noteDelivered();
+  }
+
   endAll(): void {
     for (const subscription of this.#subscriptions.values()) subscription.end();
     this.#subscriptions.clear();
@@ -297,7 +302,7 @@ async function startOf(engine: ShardEngine, partition: Partition, command: Subsc
     case 'latest':
       return plain(partition.highWatermark);
     case 'committed': {
-      const committed = command.group === undefined ? undefined : engine.committed(partition, command.group);
+      const committed = command.group === undefined ? undefined : engine.offsets.committed(partition, command.group);
       return committed === undefined ? plain(partition.start) : atOffset(engine, partition, committed, undefined);
     }
     case 'last':

@@ -337,6 +337,7 @@ export class Session {
     const { lastAccepted } = this.publisher;
     this.#told = notice.stage;
     this.#chart.send({ type: `goaway.${notice.stage}` });
+    if (notice.stage === 'drain') this.commands.noteDelivered();
     this.outbox.flush();
     this.outbox.send('text', { op: 'goaway', ...notice, ...(lastAccepted.length === 0 ? {} : { lastAccepted }) });
   }

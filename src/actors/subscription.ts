@@ -42,12 +42,16 @@ class Cursor implements PartitionWaiter {
   dropped = false;
   /** Last offset committed on this subscription; null before the first. */
   committed: number | null = null;
+  /** Records below it may have been given to the group before. */
+  readonly redeliveredBefore: number;
 
   constructor(subscription: Subscription, start: CursorStart) {
     this.#subscription = subscription;
     this.engine = start.engine;
     this.partition = start.partition;
     this.offset = start.offset;
+    const { group } = subscription;
+    this.redeliveredBefore = group === undefined ? 0 : start.engine.offsets.deliveredTo(start.partition, group);
   }
 
   get behind(): boolean {
@@ -131,7 +135,16 @@ export class Subscription {
     this.#host.cursorReady(this);
   }
 
+  /** What the group was given and has not committed will come again, marked: see `ShardEngine.noteDelivered`. */
+  noteDelivered(): void {
+    const { group } = this;
+    if (group === undefined) return;
+    for (const { engine, partition, offset } of this.#cursors) engine.offsets.noteDelivered(partition, group, offset);
+  }
+
   end(): void {
+    if (this.#ended) return;
+    this.noteDelivered();
     this.#ended = true;
     for (const cursor of this.#cursors.splice(0)) cursor.partition.waiters.delete(cursor);
   }
@@ -225,7 +238,8 @@ export class Subscription {
     const epoch = (batches[0] as StoredBatch).epoch;
     const header =
       `{"op":"records","subscription":${this.id},"partition":${partition.partition},` +
-      `"epoch":${epoch},"highWatermark":${partition.highWatermark}`;
+      `"epoch":${epoch},"highWatermark":${partition.highWatermark}` +
+      (from < cursor.redeliveredBefore ? `,"redeliveredBefore":${cursor.redeliveredBefore}` : '');
     if (this.#kind === 'binary') {
       this.#host.outbox.deliver(
         `${header}}`,

@@ -15,7 +15,10 @@ export interface DeliveredRecord {
 
 export type Delivery = DeliveredRecord | { readonly kind: 'gap'; readonly gap: Gap };
 
-type Item = { readonly position: Writable<Position> } & ({ readonly batch: DeliveredBatch } | { readonly gap: Gap });
+type Item = { readonly position: Writable<Position> } & (
+  | { readonly batch: DeliveredBatch & Pick<RecordPlace, 'redeliveredBefore'> }
+  | { readonly gap: Gap }
+);
 
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
 
@@ -51,11 +54,13 @@ export class DeliveryBuffer {
   }
 
   /** Takes in a delivery. Throws RangeError when its body does not add up. */
-  push({ partition, highWatermark }: Records, body: Uint8Array): void {
+  push({ partition, highWatermark, redeliveredBefore = 0 }: Records, body: Uint8Array): void {
     const position = this.#positions.get(partition);
     if (position === undefined) return;
     position.highWatermark = highWatermark;
-    for (const batch of readDeliveredBatches(body)) this.#items.push({ position, batch });
+    for (const batch of readDeliveredBatches(body)) {
+      this.#items.push({ position, batch: { ...batch, redeliveredBefore } });
+    }
   }
 
   pushGap(gap: Gap): void {

@@ -142,8 +142,8 @@ export class Dispatcher {
   #put(frame: PublishFrame): void {
     if (frame.frame.length > this.#frameBytesMax) {
       // Made or taken under a larger limit than the broker has now: sent, it would only end the connection.
-      const error = clientError('RECORD_TOO_LARGE', `a frame now has at most ${this.#frameBytesMax} bytes`);
-      this.#refuse(frame, frame.doubt ? outcomeUnknown(error) : error);
+      const error = clientError('RECORD_TOO_LARGE', `a frame has at most ${this.#frameBytesMax} bytes now`);
+      this.#refuse(frame, error);
       return;
     }
     this.#onWire.set(frame.id, frame);
@@ -210,8 +210,13 @@ export class Dispatcher {
       topic.knowledge = 'stale';
       topic.sequencesDue = true;
     }
-    for (const record of frame.records) record.refuse(error);
+    this.#refuseAll(frame, error);
     this.#follow(frame);
+  }
+
+  /** What may be stored is told so. */
+  #refuseAll({ records, doubt }: PublishFrame, error: SluiceError): void {
+    for (const record of records) record.refuse(doubt ? outcomeUnknown(error) : error);
   }
 
   /** A frame was answered for good: what stands behind it may go, and its room is free. */
@@ -229,7 +234,7 @@ export class Dispatcher {
 
   /** The broker drains: nothing is sent until the connection is replaced or the drain is over. */
   goaway({ stage, deadlineMs }: GoAway): void {
-    if (stage === 'cancelled') this.#heldUntil = 0;
+    this.#heldUntil = 0;
     this.#hold(stage === 'drain' ? pauseMs(deadlineMs) : 0);
   }
 
@@ -260,8 +265,7 @@ export class Dispatcher {
       topic.unplaced.refuse(reason);
       for (const lane of topic.lanes.values()) {
         for (const frame of lane.frames) {
-          const error = frame.doubt ? outcomeUnknown(reason) : reason;
-          for (const record of frame.records) record.refuse(error);
+          this.#refuseAll(frame, reason);
         }
         lane.queue.refuse(reason);
       }

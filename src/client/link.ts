@@ -102,7 +102,7 @@ export class Link {
       (token) => attempt === this.#attempt && this.#open(attempt, token),
       (error: unknown) => {
         if (attempt !== this.#attempt) return;
-        this.#giveUp(clientError('CONNECTION_LOST', `the token callback failed: ${messageOf(error)}`, error));
+        this.#giveUp(clientError('CONNECTION_LOST', `the token failed: ${messageOf(error)}`, error));
       },
     );
   }
@@ -152,7 +152,7 @@ export class Link {
         },
       });
     } catch (error) {
-      this.#finish(clientError('BAD_REQUEST', `no connection can be made: ${messageOf(error)}`, error));
+      this.#finish(clientError('BAD_REQUEST', `cannot connect: ${messageOf(error)}`, error));
     }
   }
 

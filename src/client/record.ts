@@ -11,6 +11,8 @@ export interface RecordPlace {
   /** Append time of its batch, ms since 1970. */
   readonly time: number;
   readonly baseOffset: number;
+  /** Records below it may have been given to the group before. */
+  readonly redeliveredBefore: number;
 }
 
 export type Committer = (record: SluiceRecord) => Promise<number>;
@@ -27,6 +29,8 @@ export class SluiceRecord<Value = unknown> {
   readonly time: number;
   /** How its producer marked the value. */
   readonly encoding: Encoding;
+  /** The group may have been given it before, and did not commit it: when a subscription ended, or the broker shut down. */
+  readonly redelivered: boolean;
   readonly #view: RecordView;
   readonly #committer: Committer;
   #value: unknown = unread;
@@ -38,6 +42,7 @@ export class SluiceRecord<Value = unknown> {
     this.time = place.time;
     this.offset = place.baseOffset + view.index;
     this.encoding = view.encoding;
+    this.redelivered = this.offset < place.redeliveredBefore;
     this.#view = view;
     this.#committer = committer;
   }

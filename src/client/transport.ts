@@ -46,7 +46,7 @@ const SUBPROTOCOL = 'sluice.v1';
 export function webSocketTransport(url: string | URL, given?: WebSocketConstructor): Transport {
   const WebSocket = given ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket;
   if (WebSocket === undefined) {
-    throw clientError('NO_WEBSOCKET', 'no WebSocket here; pass that of the package "ws": connect(url, { WebSocket })');
+    throw clientError('NO_WEBSOCKET', 'no WebSocket here: connect(url, { WebSocket }), that of "ws"');
   }
   return { open: (events) => openSocket(new WebSocket(String(url), SUBPROTOCOL) as WebSocketLike, events) };
 }

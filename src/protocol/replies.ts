@@ -136,6 +136,8 @@ export interface Records {
   readonly partition: number;
   readonly epoch: number;
   readonly highWatermark: number;
+  /** Records below this offset may have been given to the group before; absent when none of these was. */
+  readonly redeliveredBefore?: number;
   readonly records?: readonly TextRecord[];
 }
 

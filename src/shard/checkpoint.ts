@@ -6,6 +6,7 @@
  *             t/<topic>            the topic
  *             p/<handle>           the partition
  *             o/<handle>/<group>   committed offset
+ *             d/<handle>/<group>   up to where the group was given what it has not committed
  *             q/<handle>/<producer>  producer window, as numbers
  *   index     u32 handle, u64 offset   →   u64 time, u64 segment, u64 position
  */
@@ -79,6 +80,9 @@ function readRows(rows: readonly { key: Uint8Array; value: Uint8Array }[], shard
       case 'o':
         state.offsets.set(name, value as number);
         break;
+      case 'd':
+        state.delivered.set(name, value as number);
+        break;
       case 'q':
         windows.push([name, ProducerWindow.fromNumbers(value as number[])]);
         break;
@@ -148,6 +152,7 @@ export function takeCheckpoint(state: ShardState, address: LogAddress): TakenChe
     }
   }
   for (const key of changes.offsets) row(`o/${key}`, state.offsets.get(key));
+  for (const key of changes.delivered) row(`d/${key}`, state.delivered.get(key));
   for (const key of changes.producers) row(`q/${key}`, state.producers.get(key)?.toNumbers());
   const head: CheckpointRow = {
     version: CHECKPOINT_VERSION,

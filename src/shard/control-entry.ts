@@ -37,7 +37,7 @@ const partitionBody = z.discriminatedUnion('change', [
   z.object({ change: z.literal('close'), handle: count }),
 ]);
 
-/** Rows of handle, group, offset. */
+/** Rows of handle, group, offset: what the group committed; up to where it has been given records. */
 const commitBody = z.array(z.tuple([count, z.string(), count]));
 
 /** `clean`: the log ended with a clean mark. `shorter`: it came back without entries that had been durable. */
@@ -50,6 +50,7 @@ const schemas = {
   [EntryKind.commit]: commitBody,
   [EntryKind.opened]: openedBody,
   [EntryKind.clean]: cleanBody,
+  [EntryKind.delivered]: commitBody,
 } as const;
 
 export type ControlKind = keyof typeof schemas;

@@ -8,6 +8,8 @@ import { type CommitRow, type ControlBody, type ControlKind, writeControl } from
 import type { Partition } from './partition.ts';
 import type { StoredBatch } from './recent-batches.ts';
 
+type OffsetsKind = typeof EntryKind.commit | typeof EntryKind.delivered;
+
 /** Where a publish's outcome goes; called once. */
 export interface PublishOutcome {
   published(offset: number, epoch: number, duplicate: boolean): void;
@@ -88,15 +90,20 @@ export class QueuedPublish implements QueuedEntry {
   }
 }
 
-/** Commits that came one behind another, as one entry; open until another entry follows it or its group is formed. */
-export class QueuedCommits implements QueuedEntry {
+/**
+ * Offsets of groups that came one behind another, as one entry: commits, or ends of what was delivered. Open until
+ * another entry follows it or its group is formed.
+ */
+export class QueuedOffsets implements QueuedEntry {
   readonly lazy = false;
+  readonly #kind: OffsetsKind;
   readonly #rows = new Map<string, CommitRow>();
   readonly #outcomes: CommitOutcome[] = [];
   readonly #written: (rows: readonly CommitRow[], sequence: number) => void;
   #bytes = ENTRY_OVERHEAD_BYTES;
 
-  constructor(written: (rows: readonly CommitRow[], sequence: number) => void) {
+  constructor(kind: OffsetsKind, written: (rows: readonly CommitRow[], sequence: number) => void) {
+    this.#kind = kind;
     this.#written = written;
   }
 
@@ -104,18 +111,18 @@ export class QueuedCommits implements QueuedEntry {
     return this.#bytes;
   }
 
-  /** Adds a commit; returns by how many bytes the entry grew. */
-  add(handle: number, group: string, offset: number, outcome: CommitOutcome): number {
+  /** Adds a row; returns by how many bytes the entry grew. */
+  add(handle: number, group: string, offset: number, outcome: CommitOutcome | null): number {
     const key = `${handle}/${group}`;
     const before = this.#rows.get(key)?.[2] ?? 0;
     this.#rows.set(key, [handle, group, Math.max(before, offset)]);
-    this.#outcomes.push(outcome);
+    if (outcome !== null) this.#outcomes.push(outcome);
     this.#bytes += ROW_BYTES;
     return ROW_BYTES;
   }
 
   take(): NewEntry {
-    return { kind: EntryKind.commit, parts: [writeControl(EntryKind.commit, [...this.#rows.values()])] };
+    return { kind: this.#kind, parts: [writeControl(this.#kind, [...this.#rows.values()])] };
   }
 
   written(sequence: number): void {

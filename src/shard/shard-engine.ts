@@ -17,10 +17,11 @@ import { Checkpointer } from './checkpointer.ts';
 import type { ControlBody } from './control-entry.ts';
 import { ControlWriter } from './control-writer.ts';
 import { Gate } from './gate.ts';
+import { closingRefusal, GroupOffsets } from './group-offsets.ts';
 import type { Partition } from './partition.ts';
 import { type FetchedBatches, PartitionReader, type ReadHint } from './partition-reader.ts';
 import { answeredBefore, ProducersInFlight } from './producers-in-flight.ts';
-import { type CommitOutcome, type PublishOutcome, QueuedCommits, QueuedPublish } from './queued-entry.ts';
+import { type PublishOutcome, QueuedPublish } from './queued-entry.ts';
 import { RecentMemory } from './recent-batches.ts';
 import { RecordCounts } from './record-counts.ts';
 import type { ShardState } from './shard-state.ts';
@@ -91,7 +92,8 @@ export class ShardEngine {
   readonly #inFlight = new ProducersInFlight();
   readonly #advanced = new Set<Partition>();
   readonly #changes: ControlWriter;
-  #commits: QueuedCommits | null = null;
+  /** What groups have committed and were given. */
+  readonly offsets: GroupOffsets;
   /** Publishes pass here; shut first, when the shard drains or its disk is full. */
   readonly publishGate = new Gate();
   /** Commits and changes of topics pass here; shut last, before the final group. */
@@ -125,6 +127,12 @@ export class ShardEngine {
       },
     });
     this.#changes = new ControlWriter(this.state, this.#queue, this.commitGate);
+    this.offsets = new GroupOffsets({
+      state: this.state,
+      queue: this.#queue,
+      gate: this.commitGate,
+      partitions: this.#changes,
+    });
   }
 
   // --- what it holds ---
@@ -215,29 +223,7 @@ export class ShardEngine {
     this.#markAdvanced(partition);
   };
 
-  // --- commits ---
-
-  /** Commits `offset` (the next to read) for a group; the caller checked it against the high watermark. */
-  commit(partition: Partition, group: string, offset: number, outcome: CommitOutcome): void {
-    const refusal = this.commitGate.refusal() ?? closingRefusal(partition);
-    if (refusal !== null) {
-      outcome.refused(refusal);
-      return;
-    }
-    if (partition.handle === 0) this.#changes.openPartition(partition);
-    // Only into the last entry: whatever a commit speaks of must be ahead of it in the log.
-    if (this.#commits !== null && this.#queue.isLast(this.#commits)) {
-      this.#queue.grew(this.#commits.add(partition.handle, group, offset, outcome));
-      return;
-    }
-    this.#commits = new QueuedCommits((rows, sequence) => this.state.applyCommits(rows, sequence));
-    this.#commits.add(partition.handle, group, offset, outcome);
-    this.#queue.push(this.#commits);
-  }
-
-  committed(partition: Partition, group: string): number | undefined {
-    return this.state.committed(partition.handle, group);
-  }
+  // --- producers ---
 
   /** The last sequence of a producer that is stored or being stored; null when there is none. */
   lastSequence(partition: Partition, producer: string): number | null {
@@ -371,9 +357,4 @@ export class ShardEngine {
     this.#relieved = [];
     for (const callback of relieved) callback();
   }
-}
-
-function closingRefusal(partition: Partition): BrokerError | null {
-  if (!partition.closing && !partition.closed) return null;
-  return new BrokerError('UNKNOWN_TOPIC', `topic ${partition.topic} was deleted`);
 }

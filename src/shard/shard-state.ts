@@ -24,6 +24,8 @@ export class Changes {
   readonly partitions = new Set<Partition>();
   /** Committed offsets, as `handle/group`. */
   readonly offsets = new Set<string>();
+  /** Delivered ends, as `handle/group`. */
+  readonly delivered = new Set<string>();
   /** Producers, as `handle/producer`. */
   readonly producers = new Set<string>();
 
@@ -31,6 +33,7 @@ export class Changes {
     this.topics.clear();
     this.partitions.clear();
     this.offsets.clear();
+    this.delivered.clear();
     this.producers.clear();
   }
 }
@@ -43,6 +46,8 @@ export class ShardState {
   readonly partitions = new Map<number, Partition>();
   /** Committed offsets by `handle/group`. */
   readonly offsets = new Map<string, number>();
+  /** Behind the last record that a group was given and has not committed, by `handle/group`. */
+  readonly delivered = new Map<string, number>();
   /** Producer windows by `handle/producer`, the longest idle first. */
   readonly producers = new Map<string, ProducerWindow>();
   readonly changes = new Changes();
@@ -112,7 +117,12 @@ export class ShardState {
     return this.offsets.get(`${handle}/${group}`);
   }
 
-  /** Applies an entry read from the log. LOG_CORRUPT when it contradicts what came before. */
+  /** Records below it may have been given to the group before; 0 where none is known to have been. */
+  deliveredTo(handle: number, group: string): number {
+    return this.delivered.get(`${handle}/${group}`) ?? 0;
+  }
+
+  /** Applies an entry read from the log. LOG_CORRUPT when it contradicts what came before, LOG_VERSION for a new kind. */
   apply(entry: LogEntry): void {
     switch (entry.kind) {
       case EntryKind.batch:
@@ -132,6 +142,9 @@ export class ShardState {
         return;
       case EntryKind.clean:
         this.applyClean(entry.sequence);
+        return;
+      case EntryKind.delivered:
+        this.applyDelivered(readControl(EntryKind.delivered, entry.body), entry.sequence);
         return;
     }
   }
@@ -200,10 +213,12 @@ export class ShardState {
     partition.closed = true;
     this.changes.partitions.add(partition);
     const prefix = `${partition.handle}/`;
-    for (const key of this.offsets.keys()) {
-      if (!key.startsWith(prefix)) continue;
-      this.offsets.delete(key);
-      this.changes.offsets.add(key);
+    for (const table of ['offsets', 'delivered'] as const) {
+      for (const key of this[table].keys()) {
+        if (!key.startsWith(prefix)) continue;
+        this[table].delete(key);
+        this.changes[table].add(key);
+      }
     }
     for (const key of this.producers.keys()) if (key.startsWith(prefix)) this.forgetProducer(key);
   }
@@ -215,9 +230,27 @@ export class ShardState {
       if (!this.partitions.has(handle)) continue;
       const key = `${handle}/${group}`;
       // Never goes back (S5): a late commit of a lower offset is kept out here, once for all callers.
-      this.offsets.set(key, Math.max(this.offsets.get(key) ?? 0, offset));
+      const committed = Math.max(this.offsets.get(key) ?? 0, offset);
+      this.offsets.set(key, committed);
       this.changes.offsets.add(key);
+      if (committed >= (this.delivered.get(key) ?? Number.POSITIVE_INFINITY)) this.#setDelivered(key, undefined);
     }
+  }
+
+  applyDelivered(rows: readonly CommitRow[], sequence: number): void {
+    this.#step(sequence);
+    for (const [handle, group, offset] of rows) {
+      if (!this.partitions.has(handle)) continue;
+      const key = `${handle}/${group}`;
+      const known = Math.max(this.offsets.get(key) ?? 0, this.delivered.get(key) ?? 0);
+      if (offset > known) this.#setDelivered(key, offset);
+    }
+  }
+
+  #setDelivered(key: string, offset: number | undefined): void {
+    if (offset === undefined) this.delivered.delete(key);
+    else this.delivered.set(key, offset);
+    this.changes.delivered.add(key);
   }
 
   applyOpened(body: ControlBody<typeof EntryKind.opened>, sequence: number): void {

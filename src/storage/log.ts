@@ -19,6 +19,7 @@ export const EntryKind = {
   commit: 4,
   opened: 5,
   clean: 6,
+  delivered: 7,
 } as const;
 export type EntryKind = (typeof EntryKind)[keyof typeof EntryKind];
 

@@ -152,7 +152,7 @@ describe('the token', () => {
     const errors: string[] = [];
     const connecting = seen(connect(URL, { ...rig.options, on: { error: (error) => errors.push(error.message) } }));
     await rig.clock.advance(10);
-    expect(errors).toEqual(['the token callback failed: no session']);
+    expect(errors).toEqual(['the token failed: no session']);
     fail = false;
     await rig.clock.advance(1_000);
     expect((await connecting).state).toBe('ready');

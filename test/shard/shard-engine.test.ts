@@ -223,14 +223,17 @@ describe('a commit', () => {
     outcomes.push(rig.commit(partition, 'other', 2));
     await quiet();
     expect(outcomes.map(codeOf)).toEqual(['committed', 'committed', 'committed', 'committed']);
-    expect([rig.engine.committed(partition, 'group'), rig.engine.committed(partition, 'other')]).toEqual([7, 2]);
+    expect([
+      rig.engine.offsets.committed(partition, 'group'),
+      rig.engine.offsets.committed(partition, 'other'),
+    ]).toEqual([7, 2]);
     expect((await readAll(log)).length).toBe(entries + 1);
     rig.commit(partition, 'group', 1);
     await quiet();
-    expect(rig.engine.committed(partition, 'group')).toBe(7);
+    expect(rig.engine.offsets.committed(partition, 'group')).toBe(7);
     rig.commit(partition, 'group', 8);
     await quiet();
-    expect(rig.engine.committed(partition, 'group')).toBe(8);
+    expect(rig.engine.offsets.committed(partition, 'group')).toBe(8);
   });
 
   test('is not known before it is durable', async () => {
@@ -243,7 +246,11 @@ describe('a commit', () => {
     await quiet();
     const second = rig.commit(partition, 'late', 1);
     await quiet();
-    expect([codeOf(first), codeOf(second), rig.engine.committed(partition, 'group')]).toEqual([null, null, undefined]);
+    expect([codeOf(first), codeOf(second), rig.engine.offsets.committed(partition, 'group')]).toEqual([
+      null,
+      null,
+      undefined,
+    ]);
     held.release();
     await quiet();
     expect([codeOf(first), codeOf(second)]).toEqual(['committed', 'committed']);
@@ -260,8 +267,8 @@ describe('a commit', () => {
     outcomes.push(rig.commit(rig.partition(ticks, 0), 'group', 1));
     await quiet();
     expect(outcomes.map(codeOf)).toEqual(['committed', 'committed', 'committed']);
-    expect(rig.engine.committed(rig.partition(orders, 1), 'group')).toBe(0);
-    expect(rig.engine.committed(rig.partition(ticks, 0), 'group')).toBe(1);
+    expect(rig.engine.offsets.committed(rig.partition(orders, 1), 'group')).toBe(0);
+    expect(rig.engine.offsets.committed(rig.partition(ticks, 0), 'group')).toBe(1);
   });
 
   test('leaves the accounting of the queue at nothing, however many share an entry', async () => {

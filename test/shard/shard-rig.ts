@@ -194,7 +194,7 @@ export class ShardRig {
     const tell = (is: 'committed' | BrokerError): void => {
       if (life === this.#life) outcome.is = is;
     };
-    this.engine.commit(partition, group, offset, { committed: () => tell('committed'), refused: tell });
+    this.engine.offsets.commit(partition, group, offset, { committed: () => tell('committed'), refused: tell });
     return outcome;
   }
 
