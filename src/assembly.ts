@@ -108,9 +108,9 @@ function shardRuntime(parts: AssemblyParts, shard: number, table: ShardTable, ca
     logger,
     onServing: (engine) => catalogue.addShard(engine),
     stores: {
-      openLog: async (from) => {
+      openLog: async (from, signal) => {
         await makeShardDirectory(disk, data, shard);
-        return openSegmentLog({ disk, directory, shard, segmentBytes: config.segmentBytes }, from);
+        return openSegmentLog({ disk, directory, shard, segmentBytes: config.segmentBytes }, from, signal);
       },
       meta,
       metaDirectory: data.metaPath(shard),

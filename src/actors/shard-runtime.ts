@@ -78,7 +78,7 @@ export class ShardRuntime {
   async open(): Promise<void> {
     const { stores, clock } = this.#options;
     const began = clock.monotonic();
-    const open = await openShard(this.shard, stores, this.#logger);
+    const open = await openShard(this.shard, stores, this.#logger, this.#abort.signal);
     if (this.#ended) {
       // Given up on meanwhile: what came late is let go of, and nothing else.
       await closeStores(open);
@@ -126,7 +126,7 @@ export class ShardRuntime {
       );
   }
 
-  /** Ends a replay under way: it is made again at the next start. */
+  /** Ends the check of the log or the replay under way: it is made again at the next start. */
   abortRecovery(): void {
     this.#abort.abort();
   }

@@ -27,6 +27,26 @@ const CHILD_MARGIN_MS = 250;
 /** Longest delay that a timer takes, ms; a longer one fires at once. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
 
+/** Aborted by the drain: nothing was taken yet, and the log keeps all that the check or the replay would have shown. */
+const ifAborted = {
+  guard: {
+    type: 'abortedByDrain' as const,
+    params: ({ event }: { readonly event: { readonly error: unknown } }) => ({ error: event.error }),
+  },
+};
+
+const abortAndNote = {
+  actions: [
+    {
+      type: 'noteDrain' as const,
+      params: ({ event }: { readonly event: { readonly retryAfterMs: number } }) => ({
+        retryAfterMs: event.retryAfterMs,
+      }),
+    },
+    'abortRecovery' as const,
+  ],
+};
+
 export function shardId(shard: number): string {
   return `shard-${String(shard).padStart(2, '0')}`;
 }
@@ -139,8 +159,9 @@ export const shardMachine = setup({
         src: 'open',
         input: ({ context }) => context,
         onDone: [{ guard: 'drainAsked', target: 'flushing.releasing' }, { target: 'recovering' }],
-        onError: failWith('open'),
+        onError: [{ ...ifAborted, target: 'flushing.releasing' }, failWith('open')],
       },
+      on: { 'shard.drain': abortAndNote },
     },
     recovering: {
       tags: ['opening'],
@@ -153,23 +174,9 @@ export const shardMachine = setup({
           { guard: 'drainAsked', target: 'draining' },
           { target: 'running' },
         ],
-        onError: [
-          // Aborted by the drain: nothing was taken yet, and the log keeps all that the replay would have shown.
-          {
-            guard: { type: 'abortedByDrain', params: ({ event }) => ({ error: event.error }) },
-            target: 'flushing.releasing',
-          },
-          failWith('recover'),
-        ],
+        onError: [{ ...ifAborted, target: 'flushing.releasing' }, failWith('recover')],
       },
-      on: {
-        'shard.drain': {
-          actions: [
-            { type: 'noteDrain', params: ({ event }) => ({ retryAfterMs: event.retryAfterMs }) },
-            'abortRecovery',
-          ],
-        },
-      },
+      on: { 'shard.drain': abortAndNote },
     },
     running: {
       tags: ['accepting'],

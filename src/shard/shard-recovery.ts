@@ -26,8 +26,8 @@ export interface OpenedLog {
 }
 
 export interface ShardStores {
-  /** Opens the log, checking it from `from` on; all of it for null. */
-  readonly openLog: (from: LogStart | null) => Promise<OpenedLog>;
+  /** Opens the log, checking it from `from` on; all of it for null. Aborted, it rejects with the signal's reason. */
+  readonly openLog: (from: LogStart | null, signal: AbortSignal) => Promise<OpenedLog>;
   readonly meta: MetaFactory;
   readonly metaDirectory: string;
 }
@@ -46,10 +46,15 @@ export interface OpenShard {
 }
 
 /** Opens meta and log. LOG_CORRUPT, LOG_READ_FAILED, LOG_VERSION; whatever it opened is closed again when it rejects. */
-export async function openShard(shard: number, stores: ShardStores, logger: Logger): Promise<OpenShard> {
+export async function openShard(
+  shard: number,
+  stores: ShardStores,
+  logger: Logger,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<OpenShard> {
   const loaded = await openMeta(shard, stores, logger);
   try {
-    const { log, fromValid, cutBytes } = await stores.openLog(loaded.from);
+    const { log, fromValid, cutBytes } = await stores.openLog(loaded.from, signal);
     const { from } = loaded;
     if (from === null || fromValid) return { ...loaded, log, cutBytes, shorter: false };
     const shorter = from.sequence > log.nextSequence;

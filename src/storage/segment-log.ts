@@ -36,15 +36,17 @@ const COPY_BYTES_MAX = 16 * 1024;
 
 /**
  * Opens the log of a directory, made when it is new. Checks it from `from` on, or whole; cuts a torn end. LOG_CORRUPT,
- * LOG_READ_FAILED, LOG_VERSION, LOG_WRITE_FAILED.
+ * LOG_READ_FAILED, LOG_VERSION, LOG_WRITE_FAILED. `signal` ends the check of a long log; it rejects with its reason.
  */
 export async function openSegmentLog(
   options: SegmentLogOptions,
   from: RecoveryStart | null,
+  signal?: AbortSignal,
 ): Promise<OpenedSegmentLog> {
   const { disk, directory, shard } = options;
   await makeLogDirectory(disk, directory);
-  const found = await recoverSegments({ disk, directory, shard, repair: true }, from);
+  const aborting = signal === undefined ? {} : { signal };
+  const found = await recoverSegments({ disk, directory, shard, repair: true, ...aborting }, from);
   if (found === null) {
     const log = await started(new SegmentLog(options, [], 0, SEGMENT_HEADER_BYTES, 1), 'begin');
     return { log, fromValid: from === null, cutBytes: 0, entriesChecked: 0 };

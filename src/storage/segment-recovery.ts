@@ -34,6 +34,8 @@ export interface RecoveryOptions {
   readonly shard: number;
   /** False leaves everything as it is: a torn end is measured and not cut. */
   readonly repair: boolean;
+  /** Ends it between two segments, with the signal's reason; nothing is repaired then. */
+  readonly signal?: AbortSignal;
 }
 
 /** Null in a directory without a segment. LOG_CORRUPT, LOG_READ_FAILED, LOG_VERSION, LOG_WRITE_FAILED. */
@@ -55,6 +57,7 @@ export async function recoverSegments(
     if (behind === 1) group = entry.address.position;
   };
   for (; index < segments.length - 1; index += 1) {
+    options.signal?.throwIfAborted();
     const next = segments[index + 1] as Segment;
     const end = await scan(options.disk, segments[index] as Segment, position, sequence, next.first, visit);
     if (end.sequence !== next.first) throw corrupt((segments[index] as Segment).path, end);
@@ -62,6 +65,7 @@ export async function recoverSegments(
     sequence = next.first;
     group = groupStart(position);
   }
+  options.signal?.throwIfAborted();
   const last = segments[index] as Segment;
   const end = await scan(options.disk, last, position, sequence, Number.MAX_SAFE_INTEGER, visit);
   const cutBytes = await tornBytes(options.disk, last, end);

@@ -139,7 +139,15 @@ describe('the chart of a shard', () => {
     await rig.send(drain, flushBy(10_000));
     expect(rig.state).toBe('opening');
     await rig.finish('open');
-    expect(rig.did).toEqual(['open', 'release']);
+    expect(rig.did).toEqual(['open', 'abortRecovery', 'release']);
+    expect(rig.state).toBe('released');
+  });
+
+  it('H5: a drain while a long log is checked ends the check and releases', async () => {
+    const rig = new Rig(['open']);
+    await rig.send(drain);
+    await rig.finish('open', new DOMException('This operation was aborted', 'AbortError'));
+    expect(rig.did).toEqual(['open', 'abortRecovery', 'release']);
     expect(rig.state).toBe('released');
   });
 

@@ -127,3 +127,27 @@ describe('a log opened from a checkpoint', () => {
     await opened.log.close();
   });
 });
+
+describe('the check of a long log', () => {
+  test('ends between two segments when it is aborted, with nothing open and nothing changed', async () => {
+    const { log } = await filled(20);
+    await log.close();
+    const segments = disk.paths.length;
+    expect(segments).toBeGreaterThan(2);
+    const controller = new AbortController();
+    let opened = 0;
+    disk.onCall = (op) => {
+      if (op !== 'openRead') return;
+      opened += 1;
+      // The headers are read first; then the second segment is under way.
+      if (opened === segments + 2) controller.abort(new Error('stop'));
+    };
+    const options = { disk, directory: DIRECTORY, shard: 0, segmentBytes: SEGMENT_BYTES };
+    await expect(openSegmentLog(options, null, controller.signal)).rejects.toThrow('stop');
+    expect([disk.openFiles, opened]).toEqual([0, segments + 2]);
+    disk.onCall = null;
+    const again = await openFrom(null);
+    expect([again.entriesChecked, again.cutBytes]).toEqual([20, 0]);
+    await again.log.close();
+  });
+});
