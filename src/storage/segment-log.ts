@@ -221,9 +221,10 @@ export class SegmentLog implements Log {
   async #createSegment(): Promise<void> {
     const { disk, directory, shard, drawSalt = randomSalt } = this.#options;
     const segment = segmentAt(directory, this.#nextSequence, drawSalt());
-    const file = await this.#createFile(segment);
+    const header = writeSegmentHeader(shard, segment.first, segment.salt);
+    const file = await this.#createFile(segment, header);
     try {
-      await file.writeSynced([writeSegmentHeader(shard, segment.first, segment.salt)], 0);
+      await file.writeSynced([header], 0);
       await disk.syncDirectory(directory);
     } catch (error) {
       this.#failed.push(file);
@@ -234,18 +235,20 @@ export class SegmentLog implements Log {
     this.#position = SEGMENT_HEADER_BYTES;
   }
 
-  /** A file of this name is left from a try that failed: it holds nothing that counts, and goes. */
-  async #createFile(segment: Segment): Promise<DiskFile> {
-    const { disk, directory } = this.#options;
+  /**
+   * A file of this name is left from a try that failed, or is the empty last segment: it holds nothing that counts and
+   * is replaced in one step, so that its name, which says where the log goes on, is there at any moment.
+   */
+  async #createFile(segment: Segment, header: Uint8Array): Promise<DiskFile> {
+    const { disk } = this.#options;
     try {
       return await disk.openWrite(segment.path, 'create');
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
     this.#reader.drop(segment.first);
-    await disk.remove(segment.path);
-    await disk.syncDirectory(directory);
-    return disk.openWrite(segment.path, 'create');
+    await disk.replaceSmallFile(segment.path, header);
+    return disk.openWrite(segment.path, 'existing');
   }
 
   async rollOver(): Promise<void> {

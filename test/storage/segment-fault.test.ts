@@ -164,3 +164,48 @@ function failOnce(disk: MemoryDisk, failing: DiskOp): void {
     throw new DiskFault('EIO');
   };
 }
+
+describe('an empty last segment', () => {
+  /** A log of ten entries whose segments were all dropped but the last, which holds none. */
+  async function emptied(): Promise<{ disk: MemoryDisk; log: Awaited<ReturnType<typeof open>> }> {
+    const disk = await newDisk();
+    const log = await open(disk);
+    for (let index = 1; index <= 10; index += 1) await log.append([entry(`${index}:`.padEnd(300, '.'))]);
+    disk.onCall = (op) => {
+      if (op === 'write') throw new DiskFault('EIO');
+    };
+    await log.append([entry('not stored')]).catch(() => {});
+    disk.onCall = null;
+    await log.rollOver();
+    await log.truncateBefore(11);
+    expect([log.firstSequence, log.nextSequence]).toEqual([11, 11]);
+    return { disk, log };
+  }
+
+  test('is made anew after a failed write without the log ever forgetting where it goes on', async () => {
+    for (let at = 1; ; at += 1) {
+      const { disk, log } = await emptied();
+      disk.onCall = (op) => {
+        if (op === 'write') throw new DiskFault('EIO');
+      };
+      await log.append([entry('not stored')]).catch(() => {});
+      let calls = 0;
+      const found: MemoryDisk[] = [];
+      disk.onCall = () => {
+        calls += 1;
+        if (calls !== at) return;
+        for (const keep of ['none', 'all'] as const) found.push(disk.crash({ keep }));
+      };
+      await log.rollOver();
+      disk.onCall = null;
+      found.push(disk.crash({ keep: 'none' }), disk.crash({ keep: 'all' }));
+      for (const left of found) {
+        const again = await open(left);
+        expect([at, again.nextSequence]).toEqual([at, 11]);
+        await again.close();
+      }
+      await log.close();
+      if (calls < at) break;
+    }
+  });
+});
