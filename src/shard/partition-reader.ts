@@ -29,15 +29,19 @@ const READS_MAX = 4096;
 export class PartitionReader {
   readonly #log: Log;
   readonly #meta: MetaStore;
+  readonly #onIndexDamaged: (error: BrokerError) => void;
 
-  constructor(log: Log, meta: MetaStore) {
+  /** `onIndexDamaged`: told of each fetch that the index could not serve; the log then does, slowly. */
+  constructor(log: Log, meta: MetaStore, onIndexDamaged: (error: BrokerError) => void) {
     this.#log = log;
     this.#meta = meta;
+    this.#onIndexDamaged = onIndexDamaged;
   }
 
   /**
    * Batches from the one that holds `offset` on: about `bytesMax` bytes, at least one when there is one below the high
-   * watermark. From memory at once, else a promise. Rejects with LOG_CORRUPT, LOG_READ_FAILED or META_DAMAGED.
+   * watermark. From memory at once, else a promise. Rejects with LOG_CORRUPT or LOG_READ_FAILED; a damaged index costs
+   * a walk through the log and nothing else.
    */
   fetch(
     partition: Partition,
@@ -59,12 +63,44 @@ export class PartitionReader {
     bytesMax: number,
     hint: ReadHint | null,
   ): Promise<FetchedBatches> {
+    return this.#withoutDamage(
+      async () =>
+        hint?.offset === offset
+          ? this.#read(partition, offset, bytesMax, hint.address, 'span')
+          : this.#read(partition, offset, bytesMax, await this.#addressOf(partition, offset), 'index'),
+      () => this.#read(partition, offset, bytesMax, null, 'whole log'),
+    );
+  }
+
+  /** The index only saves reading: where it is damaged, the log has everything all the same. */
+  async #withoutDamage<T>(byIndex: () => Promise<T>, byLog: () => Promise<T>): Promise<T> {
+    try {
+      return await byIndex();
+    } catch (error) {
+      if (!(error instanceof BrokerError) || error.code !== 'META_DAMAGED') throw error;
+      this.#onIndexDamaged(error);
+      return byLog();
+    }
+  }
+
+  /**
+   * Reads on from an address, null for the beginning of the log. `how` it was found says what a span without a batch
+   * means: behind the last batch, the index is asked; at an index point, or in a walk through the whole log, read on.
+   */
+  async #read(
+    partition: Partition,
+    offset: number,
+    bytesMax: number,
+    start: LogAddress | null,
+    how: 'span' | 'index' | 'whole log',
+  ): Promise<FetchedBatches> {
     const batches: StoredBatch[] = [];
+    const readsMax = how === 'whole log' ? Number.POSITIVE_INFINITY : READS_MAX;
     let next = offset;
     let bytes = 0;
-    let from: LogAddress | null = hint?.offset === offset ? hint.address : await this.#addressOf(partition, offset);
-    let jumped = hint?.offset !== offset;
-    for (let reads = 0; bytes < bytesMax && next < partition.durable && reads < READS_MAX; reads += 1) {
+    let from = start;
+    let jumped = how !== 'span';
+    for (let reads = 0; bytes < bytesMax && next < partition.durable && reads < readsMax; reads += 1) {
       const read = await this.#log.read(from, Math.max(INDEX_SPAN_BYTES, bytesMax - bytes));
       const found = collect(read, partition, next, bytesMax - bytes);
       for (const batch of found.batches) {
@@ -74,7 +110,7 @@ export class PartitionReader {
       }
       if (found.batches.length > 0) {
         from = found.next;
-        jumped = false;
+        jumped = how === 'whole log';
       } else if (!jumped) {
         // None within the span behind the last one: the next batch is an index point.
         from = await this.#addressOf(partition, next);
@@ -114,6 +150,15 @@ export class PartitionReader {
    * none. Found by halving over the index, then by reading one span.
    */
   async offsetAtTime(partition: Partition, time: number): Promise<number> {
+    const before = await this.#withoutDamage(
+      () => this.#pointBefore(partition, time),
+      () => Promise.resolve(partition.start),
+    );
+    return this.#scanForTime(partition, before, time);
+  }
+
+  /** The offset of the last index point before `time`, or the partition's start. */
+  async #pointBefore(partition: Partition, time: number): Promise<number> {
     // Times never go back along a partition, so halving finds the last index point before `time`.
     let before = partition.start;
     let low = partition.start;
@@ -128,7 +173,7 @@ export class PartitionReader {
       if (point !== null && point.offset > before) before = point.offset;
       low = middle + 1;
     }
-    return this.#scanForTime(partition, before, time);
+    return before;
   }
 
   async #scanForTime(partition: Partition, from: number, time: number): Promise<number> {

@@ -110,7 +110,10 @@ export class ShardEngine {
     this.shard = options.state.shard;
     this.#log = options.log;
     this.#recent = new RecentMemory(options.limits.recentBytes);
-    this.#reader = new PartitionReader(options.log, options.meta);
+    this.#reader = new PartitionReader(options.log, options.meta, (error) => {
+      const { logger } = options;
+      logger.warn({ shard: this.shard, reason: error.message }, 'the index is damaged: reading through the log');
+    });
     this.#checkpointer = new Checkpointer(options);
     this.#queue = new AppendQueue({
       ...options.limits,
