@@ -13,7 +13,7 @@ import type { LogEntry } from '../storage/log.ts';
 import { nodeDisk } from '../storage/node-disk.ts';
 import { listSegments, type Segment } from '../storage/segment.ts';
 import { readSegmentHeader, withFile } from '../storage/segment-recovery.ts';
-import { readTail, scanSegment } from '../storage/segment-scan.ts';
+import { durableBehind, scanSegment } from '../storage/segment-scan.ts';
 import { handleOf, readBatchEntry } from './batch-entry.ts';
 import { indexKey, loadCheckpoint, readIndexRow } from './checkpoint.ts';
 import { entryText, kindName } from './entry-text.ts';
@@ -208,12 +208,7 @@ async function scanOne(
     const end = await scanSegment(file, range, visit);
     if (end.sequence === before || (next === undefined && end.position === fileBytes)) return null;
     const { position, sequence } = end;
-    if (next !== undefined)
-      return { file: segment.path, position, sequence, fault: end.fault ?? 'the file ends', torn: false };
-    const tail = await readTail(file, read.segment, position, sequence, fileBytes);
-    // Zeros that the segment was made of, ahead of what is to be written.
-    if (tail.bytes === 0) return null;
-    const torn = !tail.damaged;
+    const torn = next === undefined && !(await durableBehind(file, read.segment, position, sequence, fileBytes));
     return { file: segment.path, position, sequence, fault: end.fault ?? 'the file ends', torn };
   });
 }

@@ -41,13 +41,6 @@ export interface Disk {
   readSmallFile(path: string): Promise<Uint8Array | null>;
   /** Replaces a small file as one step: written beside it, synced, renamed into place, directory synced. */
   replaceSmallFile(path: string, bytes: Uint8Array): Promise<void>;
-  /**
-   * Makes a file of zeros, in place of one that has its name, its bytes written and durable; the name is not. Leaves
-   * none when it rejects; `signal` ends it with its reason.
-   */
-  makeZeroed(path: string, bytes: number, signal?: AbortSignal): Promise<void>;
-  /** Gives a file another name, which no file has; durable once the directory is synced. */
-  rename(from: string, to: string): Promise<void>;
   /** No error when there is none. */
   remove(path: string): Promise<void>;
   /** Removes a directory and all in it; no error when there is none. */

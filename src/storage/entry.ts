@@ -31,7 +31,6 @@ export const BODY_BYTES_MAX = 128 * 1024 * 1024;
 
 const MAGIC = Buffer.from('SLUICELG');
 const HEADER_CRC_AT = 28;
-const zeroHeader = new Uint8Array(ENTRY_HEADER_BYTES);
 
 export interface EntryHeader {
   readonly epoch: number;
@@ -140,14 +139,6 @@ export function segmentHeaderFault(bytes: Uint8Array, shard: number, firstSequen
   if (view.getUint32(12) !== shard) return `a header of shard ${view.getUint32(12)}`;
   if (getUint64(view, 16) !== firstSequence) return `a header of first sequence ${getUint64(view, 16)}`;
   return null;
-}
-
-/**
- * False for the one salt of all by which zeros read as an entry's header: what lies behind the last entry of a segment
- * may be zeros that were written ahead.
- */
-export function saltTellsZeros(salt: number): boolean {
-  return crc32(zeroHeader.subarray(0, HEADER_CRC_AT), salt) !== 0;
 }
 
 /** The salt of a segment whose header was found sound. */

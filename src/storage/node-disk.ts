@@ -8,9 +8,6 @@ import type { Disk, DiskFile, DiskSpace } from './disk.ts';
 const O_DSYNC: number | undefined = constants.O_DSYNC;
 /** Most parts that one `writev` takes everywhere (IOV_MAX). */
 const PARTS_MAX = 1024;
-/** Zeros of one write, bytes, and writes of one sync. */
-const ZEROS_BYTES = 1024 * 1024;
-const ZEROS_SYNCED = 8;
 
 class NodeFile implements DiskFile {
   readonly path: string;
@@ -136,29 +133,6 @@ export const nodeDisk: Disk = {
     }
     await rename(beside, path);
     await nodeDisk.syncDirectory(dirname(path));
-  },
-
-  async makeZeroed(path, bytes, signal) {
-    const handle = await open(path, 'w', 0o600);
-    try {
-      const zeros = Buffer.alloc(Math.min(ZEROS_BYTES, bytes));
-      for (let at = 0; at < bytes; ) {
-        signal?.throwIfAborted();
-        at += (await handle.write(zeros, 0, Math.min(zeros.length, bytes - at), at)).bytesWritten;
-        // Little at a time: a sync of much would keep those waiting who write to the same disk.
-        if (at % (ZEROS_SYNCED * zeros.length) === 0) await handle.datasync();
-      }
-      await handle.sync();
-      await handle.close();
-    } catch (error) {
-      await handle.close();
-      await nodeDisk.remove(path);
-      throw error;
-    }
-  },
-
-  rename(from, to) {
-    return rename(from, to);
   },
 
   async remove(path) {

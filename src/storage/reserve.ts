@@ -4,6 +4,8 @@
  */
 import type { Disk } from './disk.ts';
 
+const STEP_BYTES = 1024 * 1024;
+
 export class DiskReserve {
   readonly #disk: Disk;
   readonly #path: string;
@@ -21,7 +23,7 @@ export class DiskReserve {
   /** Writes the file where it is missing or short. Rejects, and leaves none, when there is no room. */
   async ensure(): Promise<void> {
     if (this.#held || this.#bytes === 0) return;
-    if ((await this.#sizeOnDisk()) !== this.#bytes) await this.#disk.makeZeroed(this.#path, this.#bytes);
+    if ((await this.#sizeOnDisk()) !== this.#bytes) await this.#write();
     this.#held = true;
   }
 
@@ -45,6 +47,22 @@ export class DiskReserve {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0;
       throw error;
+    }
+  }
+
+  async #write(): Promise<void> {
+    await this.#disk.remove(this.#path);
+    const file = await this.#disk.openWrite(this.#path, 'create');
+    try {
+      const zeros = new Uint8Array(Math.min(STEP_BYTES, this.#bytes));
+      for (let at = 0; at < this.#bytes; at += zeros.length) {
+        await file.writeSynced([zeros.subarray(0, Math.min(zeros.length, this.#bytes - at))], at);
+      }
+    } catch (error) {
+      await this.#disk.remove(this.#path);
+      throw error;
+    } finally {
+      await file.close();
     }
   }
 }

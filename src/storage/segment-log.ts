@@ -5,15 +5,13 @@
  * write left in the old one is void, since a segment ends where the next begins.
  */
 import { randomBytes } from 'node:crypto';
-import { assert, BrokerError, InvariantError, systemCodeOf } from '../errors.ts';
+import { assert, BrokerError, InvariantError } from '../errors.ts';
 import type { Disk, DiskFile } from './disk.ts';
-import { SEGMENT_HEADER_BYTES, saltTellsZeros, writeSegmentHeader } from './entry.ts';
+import { ENTRY_HEADER_BYTES, SEGMENT_HEADER_BYTES, writeEntryHeader, writeSegmentHeader } from './entry.ts';
 import { EntryReader } from './entry-reader.ts';
-import { encodeGroup } from './group-encoder.ts';
 import type { Appended, Log, LogAddress, LogRead, NewEntry } from './log.ts';
 import { type Segment, segmentAt } from './segment.ts';
 import { type RecoveryStart, recoverSegments } from './segment-recovery.ts';
-import { SpareSegment } from './spare-segment.ts';
 
 export interface SegmentLogOptions {
   readonly disk: Disk;
@@ -33,6 +31,9 @@ export interface OpenedSegmentLog {
   readonly entriesChecked: number;
 }
 
+/** Parts of at least this many bytes are written from where they are; smaller ones are copied together. */
+const COPY_BYTES_MAX = 16 * 1024;
+
 /**
  * Opens the log of a directory, made when it is new. Checks it from `from` on, or whole; cuts a torn end. LOG_CORRUPT,
  * LOG_READ_FAILED, LOG_VERSION, LOG_WRITE_FAILED. `signal` ends the check of a long log; it rejects with its reason.
@@ -44,7 +45,6 @@ export async function openSegmentLog(
 ): Promise<OpenedSegmentLog> {
   const { disk, directory, shard } = options;
   await makeLogDirectory(disk, directory);
-  await SpareSegment.removeFrom(disk, directory);
   const aborting = signal === undefined ? {} : { signal };
   const found = await recoverSegments({ disk, directory, shard, repair: true, ...aborting }, from);
   if (found === null) {
@@ -86,9 +86,6 @@ export class SegmentLog implements Log {
   /** Descriptors whose write failed: never written again, closed at the end. */
   readonly #failed: DiskFile[] = [];
   readonly #reader: EntryReader;
-  readonly #spare: SpareSegment;
-  /** The last segment was made of a spare one: zeros lie behind its end. */
-  #padded = false;
   #appending: Promise<unknown> | null = null;
   #fenced = false;
   #closed = false;
@@ -103,7 +100,6 @@ export class SegmentLog implements Log {
   ) {
     this.#options = options;
     this.#reader = new EntryReader(options.disk);
-    this.#spare = new SpareSegment(options.disk, options.directory, options.segmentBytes);
     this.#segments = [...segments];
     this.#olderBytes = olderBytes;
     this.#position = position;
@@ -173,45 +169,60 @@ export class SegmentLog implements Log {
       const file = this.#file;
       assert(file !== null, 'an open log has a file to write to');
       const firstSequence = this.#nextSequence;
-      const { parts, addresses, bytes } = encodeGroup(group, {
-        segment: this.#last,
-        position: this.#position,
-        sequence: firstSequence,
-        epoch: this.epoch,
-      });
+      const { parts, addresses, bytes } = this.#encode(group);
       await file.writeSynced(parts, this.#position);
       this.#position += bytes;
       this.#nextSequence += group.length;
-      if (this.#position * 2 >= this.#options.segmentBytes && !this.#closed) this.#spare.prepare();
       return { firstSequence, addresses, bytes };
     } catch (error) {
       this.#fenced = true;
-      // What only saves time makes room for what has to be written.
-      if (systemCodeOf(error) === 'ENOSPC') await this.#spare.discard();
       throw BrokerError.from(error, 'LOG_WRITE_FAILED', `${this.#last.path} cannot be written`);
     }
+  }
+
+  /** The group as parts to be written one behind another: small parts copied together, large ones as they are. */
+  #encode(group: readonly NewEntry[]): { parts: Uint8Array[]; addresses: LogAddress[]; bytes: number } {
+    const scratch = Buffer.allocUnsafe(copiedBytes(group));
+    const parts: Uint8Array[] = [];
+    const addresses: LogAddress[] = [];
+    let copied = 0;
+    let from = 0;
+    let position = this.#position;
+    group.forEach(({ kind, parts: body }, index) => {
+      addresses.push({ segment: this.#last.first, position });
+      const header = { epoch: this.epoch, kind, sequence: this.#nextSequence + index, behind: index + 1 };
+      writeEntryHeader(scratch, copied, header, body, this.#last.salt);
+      copied += ENTRY_HEADER_BYTES;
+      position += ENTRY_HEADER_BYTES;
+      for (const part of body) {
+        position += part.length;
+        if (part.length < COPY_BYTES_MAX) {
+          scratch.set(part, copied);
+          copied += part.length;
+        } else {
+          parts.push(scratch.subarray(from, copied), part);
+          from = copied;
+        }
+      }
+    });
+    if (copied > from) parts.push(scratch.subarray(from, copied));
+    return { parts, addresses, bytes: position - this.#position };
   }
 
   async #nextSegment(): Promise<void> {
     const done = this.#file;
     const bytes = this.#position;
-    const padded = this.#padded;
-    const spare = this.#spare.take();
-    await this.#createSegment(spare);
-    this.#spare.renew();
+    await this.#createSegment();
     this.#olderBytes += bytes;
-    if (padded) await trim(done, bytes);
     await done?.close();
   }
 
   /** Makes the segment that begins at `nextSequence`; it counts only once it and its name are durable. */
-  async #createSegment(spare: string | null = null): Promise<void> {
-    const { disk, directory, shard } = this.#options;
-    const segment = segmentAt(directory, this.#nextSequence, this.#drawSalt());
+  async #createSegment(): Promise<void> {
+    const { disk, directory, shard, drawSalt = randomSalt } = this.#options;
+    const segment = segmentAt(directory, this.#nextSequence, drawSalt());
     const header = writeSegmentHeader(shard, segment.first, segment.salt);
-    if (spare !== null) await this.#adopt(spare, segment, header);
-    const file =
-      spare === null ? await this.#createFile(segment, header) : await disk.openWrite(segment.path, 'existing');
+    const file = await this.#createFile(segment, header);
     try {
       await file.writeSynced([header], 0);
       await disk.syncDirectory(directory);
@@ -221,27 +232,7 @@ export class SegmentLog implements Log {
     }
     this.#segments = [...this.#segments.filter(({ first }) => first !== segment.first), segment];
     this.#file = file;
-    this.#padded = spare !== null;
     this.#position = SEGMENT_HEADER_BYTES;
-  }
-
-  /** Makes a spare file the segment's. Its header is durable before it bears a name that is looked at. */
-  async #adopt(spare: string, segment: Segment, header: Uint8Array): Promise<void> {
-    const { disk } = this.#options;
-    const file = await disk.openWrite(spare, 'existing');
-    try {
-      await file.writeSynced([header], 0);
-    } finally {
-      await file.close();
-    }
-    await disk.rename(spare, segment.path);
-  }
-
-  #drawSalt(): number {
-    const { drawSalt = randomSalt } = this.#options;
-    let salt = drawSalt();
-    while (!saltTellsZeros(salt)) salt = drawSalt();
-    return salt;
   }
 
   /**
@@ -337,22 +328,18 @@ export class SegmentLog implements Log {
     this.#closed = true;
     // Its outcome belongs to whoever appended; here it only has to be over.
     await this.#appending?.catch(() => {});
-    if (this.#padded && !this.#fenced) await trim(this.#file, this.#position);
     const files = this.#file === null ? [...this.#failed] : [...this.#failed, this.#file];
     this.#file = null;
     this.#failed.length = 0;
     await this.#reader.close();
-    await Promise.all([...files.map((file) => file.close()), this.#spare.discard()]);
+    await Promise.all(files.map((file) => file.close()));
   }
 }
 
-/** Gives the zeros behind the end of a segment back. Those that stay cost space, and nothing reads them as entries. */
-async function trim(file: DiskFile | null, bytes: number): Promise<void> {
-  try {
-    await file?.truncate(bytes);
-  } catch {
-    // All that is stored is stored: no reason to call a write or a release failed.
-  }
+function copiedBytes(group: readonly NewEntry[]): number {
+  let bytes = group.length * ENTRY_HEADER_BYTES;
+  for (const { parts } of group) for (const part of parts) if (part.length < COPY_BYTES_MAX) bytes += part.length;
+  return bytes;
 }
 
 function randomSalt(): number {

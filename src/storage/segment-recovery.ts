@@ -9,7 +9,7 @@ import type { Disk, DiskFile } from './disk.ts';
 import { SEGMENT_HEADER_BYTES, segmentHeaderFault, segmentSalt } from './entry.ts';
 import type { LogAddress, LogEntry } from './log.ts';
 import { listSegments, type Segment } from './segment.ts';
-import { corrupt, readChunk, readTail, type ScanEnd, scanSegment } from './segment-scan.ts';
+import { corrupt, durableBehind, readChunk, type ScanEnd, scanSegment } from './segment-scan.ts';
 
 export interface RecoveryStart {
   readonly sequence: number;
@@ -68,8 +68,8 @@ export async function recoverSegments(
   options.signal?.throwIfAborted();
   const last = segments[index] as Segment;
   const end = await scan(options.disk, last, position, sequence, Number.MAX_SAFE_INTEGER, visit);
-  const { cutBytes, behindBytes } = await behindEnd(options.disk, last, end);
-  if (options.repair) await settleEnd(options, last, group, end.position, behindBytes > 0);
+  const cutBytes = await tornBytes(options.disk, last, end);
+  if (options.repair) await settleEnd(options, last, group, end.position, cutBytes > 0);
   return {
     segments,
     position: end.position,
@@ -165,9 +165,9 @@ async function checkedStart(
     );
     if (end.sequence === from.sequence + 1) return from;
     // Nothing sound there: a torn end is judged by the scan that follows, anything else means another log.
-    if (next !== undefined) return null;
-    const { damaged } = await readTail(file, segment, position, from.sequence, fileBytes);
-    return damaged ? null : from;
+    return next === undefined && !(await durableBehind(file, segment, position, from.sequence, fileBytes))
+      ? from
+      : null;
   });
 }
 
@@ -175,24 +175,17 @@ function groupStart(position: number): number {
   return position === SEGMENT_HEADER_BYTES ? 0 : position;
 }
 
-/**
- * Bytes behind the last sound entry, when no one can have been told that they are stored; LOG_CORRUPT otherwise. Those
- * that are cut were written; all of them may be zeros that were there ahead.
- */
-function behindEnd(
-  disk: Disk,
-  segment: Segment,
-  end: ScanEnd,
-): Promise<{ readonly cutBytes: number; readonly behindBytes: number }> {
+/** Bytes behind the last sound entry, when no one can have been told that they are stored. LOG_CORRUPT otherwise. */
+function tornBytes(disk: Disk, segment: Segment, end: ScanEnd): Promise<number> {
   return withFile(disk, segment, async (file, fileBytes) => {
-    const { damaged, bytes } = await readTail(file, segment, end.position, end.sequence, fileBytes);
-    if (damaged) throw corrupt(segment.path, end);
-    return { cutBytes: bytes, behindBytes: fileBytes - end.position };
+    if (end.position === fileBytes) return 0;
+    if (await durableBehind(file, segment, end.position, end.sequence, fileBytes)) throw corrupt(segment.path, end);
+    return fileBytes - end.position;
   });
 }
 
 /**
- * Cuts what lies behind the end and makes the rest durable. Only the last group can be in doubt, since nothing is written behind a
+ * Cuts a torn end and makes the rest durable. Only the last group can be in doubt, since nothing is written behind a
  * group that is; it is written again as it stands: a sync alone says nothing about pages whose write has failed before.
  */
 async function settleEnd(
@@ -200,12 +193,12 @@ async function settleEnd(
   segment: Segment,
   group: number,
   end: number,
-  more: boolean,
+  torn: boolean,
 ): Promise<void> {
   let file: DiskFile | null = null;
   try {
     file = await disk.openWrite(segment.path, 'existing');
-    if (more) await file.truncate(end);
+    if (torn) await file.truncate(end);
     if (end > group) await file.writeSynced([await readChunk(file, group, end - group)], group);
     await file.sync();
     await disk.syncDirectory(directory);

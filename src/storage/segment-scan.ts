@@ -9,7 +9,6 @@ import type { LogEntry } from './log.ts';
 import type { Segment } from './segment.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
-const zeros = Buffer.alloc(CHUNK_BYTES + ENTRY_HEADER_BYTES);
 
 /** Where a run of sound, dense entries stops. */
 export interface ScanEnd {
@@ -68,44 +67,25 @@ export async function scanSegment(
   return { position, sequence, fault: null };
 }
 
-/** What lies behind the last sound entry of a segment. */
-export interface Tail {
-  /**
-   * The header of an entry there says that the entry due had been durable: then what stands in its place is damage, not
-   * the torn end of a group that was never acknowledged.
-   */
-  readonly damaged: boolean;
-  /** Up to the last byte that is not zero: zeros are what a segment was made of ahead, or what never came. */
-  readonly bytes: number;
-}
-
-/** Looks at every byte from `position`, where the entry of sequence `due` was due, to the end of the file, once. */
-export async function readTail(
+/**
+ * True when the header of an entry behind `position` says that the entry due there had been durable: then what stands
+ * there is damage, not the torn end of a group that was never acknowledged. Looks at every byte, once.
+ */
+export async function durableBehind(
   file: DiskFile,
   segment: Segment,
   position: number,
   due: number,
   fileBytes: number,
-): Promise<Tail> {
-  let bytes = 0;
-  for (let start = position; start < fileBytes; start += CHUNK_BYTES) {
+): Promise<boolean> {
+  for (let start = position; start + ENTRY_HEADER_BYTES <= fileBytes; start += CHUNK_BYTES) {
     const chunk = await readChunk(file, start, Math.min(CHUNK_BYTES + ENTRY_HEADER_BYTES - 1, fileBytes - start));
-    // A header of zeros is none, by the choice of the salt.
-    if (zeros.subarray(0, chunk.length).equals(chunk)) continue;
     for (let at = 0; at + ENTRY_HEADER_BYTES <= chunk.length; at += 1) {
       const header = readEntryHeader(chunk, at, segment.salt);
-      if (header !== null && header.sequence - header.behind >= due)
-        return { damaged: true, bytes: fileBytes - position };
+      if (header !== null && header.sequence - header.behind >= due) return true;
     }
-    bytes = start - position + usedBytes(chunk);
   }
-  return { damaged: false, bytes };
-}
-
-function usedBytes(chunk: Uint8Array): number {
-  let used = chunk.length;
-  while (used > 0 && chunk[used - 1] === 0) used -= 1;
-  return used;
+  return false;
 }
 
 /** Reads exactly `bytes`. LOG_READ_FAILED when the disk fails or gives fewer. */

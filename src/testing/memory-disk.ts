@@ -24,8 +24,6 @@ export type DiskOp =
   | 'syncDirectory'
   | 'readSmallFile'
   | 'replaceSmallFile'
-  | 'makeZeroed'
-  | 'rename'
   | 'remove'
   | 'removeTree'
   | 'space';
@@ -182,25 +180,6 @@ export class MemoryDisk implements Disk {
     inode.settle();
     this.#rename(path, inode);
     this.#changes = this.#changes.filter((change) => dirname(change.path) !== dirname(path));
-  }
-
-  async makeZeroed(path: string, bytes: number, signal?: AbortSignal): Promise<void> {
-    await this.called('makeZeroed', path);
-    signal?.throwIfAborted();
-    this.#wantDirectory(dirname(path), 'makeZeroed');
-    if (bytes > this.freeBytes) throw systemError('ENOSPC', 'makeZeroed', path);
-    const inode = new Inode();
-    inode.apply({ position: 0, bytes: new Uint8Array(bytes) });
-    inode.settle();
-    this.#rename(path, inode);
-  }
-
-  async rename(from: string, to: string): Promise<void> {
-    await this.called('rename', from);
-    const inode = this.#inodeOf(from, 'rename');
-    if (this.#names.has(to)) throw systemError('EEXIST', 'rename', to);
-    this.#rename(to, inode);
-    this.#rename(from, null);
   }
 
   async remove(path: string): Promise<void> {

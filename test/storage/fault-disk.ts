@@ -58,8 +58,6 @@ export class FaultDisk {
       syncDirectory: (path) => below.syncDirectory(path),
       readSmallFile: (path) => below.readSmallFile(path),
       replaceSmallFile: (path, bytes) => below.replaceSmallFile(path, bytes),
-      makeZeroed: (path, bytes, signal) => below.makeZeroed(path, bytes, signal),
-      rename: (from, to) => below.rename(from, to),
       remove: (path) => below.remove(path),
       removeTree: (path) => below.removeTree(path),
       space: (path) => below.space(path),

@@ -82,7 +82,7 @@ describe('a log opened from a checkpoint', () => {
     await log.close();
     const last = addresses[3] as LogAddress;
     const bytes = disk.bytesOf(segmentAt(DIRECTORY, 1).path);
-    bytes[bytes.length - 1] = 1;
+    bytes[bytes.length - 1] = 0;
     const opened = await openFrom({ sequence: 4, address: last });
     expect([opened.fromValid, opened.cutBytes, opened.log.nextSequence]).toEqual([true, 332, 4]);
     await opened.log.close();
