@@ -1,8 +1,9 @@
 /** A promise with its two ends. */
 export class Deferred<T> {
   readonly promise: Promise<T>;
-  resolve: (value: T) => void = () => {};
-  reject: (reason: unknown) => void = () => {};
+  // Declared alone: one is made for every record, and its promise sets both at once.
+  declare resolve: (value: T) => void;
+  declare reject: (reason: unknown) => void;
 
   constructor() {
     this.promise = new Promise((resolve, reject) => {

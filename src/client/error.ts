@@ -42,11 +42,11 @@ export interface SluiceErrorOptions {
 export class SluiceError extends Error {
   override readonly name = 'SluiceError';
   /** A `ClientErrorCode`, or a code of the broker's table. */
-  readonly code: string;
+  declare readonly code: string;
   /** The same call may succeed later, unchanged. */
-  readonly retryable: boolean;
+  declare readonly retryable: boolean;
   /** ms until it may, where the broker said so. */
-  readonly retryAfterMs: number | undefined;
+  declare readonly retryAfterMs: number | undefined;
 
   constructor(code: string, message: string, options: SluiceErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });

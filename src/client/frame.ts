@@ -15,12 +15,12 @@ export const encoder = new TextEncoder();
 export const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 const nothing = new Uint8Array(0);
 
-export function encodeFrame(header: object, body: Uint8Array = nothing): Uint8Array<ArrayBuffer> {
+/** A binary frame up to its body. */
+export function encodeHeader(header: object): Uint8Array<ArrayBuffer> {
   const json = encoder.encode(JSON.stringify(header));
-  const frame = new Uint8Array(4 + json.length + body.length);
+  const frame = new Uint8Array(4 + json.length);
   new DataView(frame.buffer).setUint32(0, json.length);
   frame.set(json, 4);
-  frame.set(body, 4 + json.length);
   return frame;
 }
 

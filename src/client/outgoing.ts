@@ -28,14 +28,15 @@ export interface Ack {
 }
 
 export class Outgoing implements RecordInput {
-  readonly topic: string;
-  readonly key: Uint8Array | null;
-  readonly headers: Uint8Array | null;
-  readonly value: Uint8Array | null;
-  readonly encoding: Encoding;
-  readonly partition: number | undefined;
+  // Declared alone: set once, by the constructor, for every record.
+  declare readonly topic: string;
+  declare readonly key: Uint8Array | null;
+  declare readonly headers: Uint8Array | null;
+  declare readonly value: Uint8Array | null;
+  declare readonly encoding: Encoding;
+  declare readonly partition: number | undefined;
   /** Size in a batch. */
-  readonly bytes: number;
+  declare readonly bytes: number;
   /** The queue that it stands in; null once it is in a frame, or settled. */
   queue: RecordQueue | null = null;
   /** Called when it is settled, to let go of timers and signals. */
@@ -151,7 +152,22 @@ function encodeValue(value: unknown): { value: Uint8Array | null; encoding: Enco
 
 /** A copy: the caller may go on to change its own. Null when `value` is no bytes. */
 function bytesOf(value: unknown): Uint8Array | null {
-  if (value instanceof ArrayBuffer) return new Uint8Array(value.slice(0));
-  if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength).slice();
-  return null;
+  if (value instanceof ArrayBuffer) return copied(new Uint8Array(value));
+  return ArrayBuffer.isView(value) ? copied(new Uint8Array(value.buffer, value.byteOffset, value.byteLength)) : null;
+}
+
+/** Small copies share a buffer: one of its own costs each record more than all else that is done with it. */
+const SHARED_BYTES = 65_536;
+let shared = new Uint8Array(0);
+let used = 0;
+
+function copied(bytes: Uint8Array): Uint8Array {
+  const { length } = bytes;
+  if (used + length > shared.length) {
+    shared = new Uint8Array(Math.max(length, SHARED_BYTES));
+    used = 0;
+  }
+  shared.set(bytes, used);
+  used += length;
+  return shared.subarray(used - length, used);
 }

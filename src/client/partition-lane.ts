@@ -13,7 +13,7 @@ import { encodeBatch } from '../domain/record-batch.ts';
 import type { Limits } from '../protocol/replies.ts';
 import { Backoff } from './backoff.ts';
 import { clientError, type SluiceError } from './error.ts';
-import { encodeFrame } from './frame.ts';
+import { encodeHeader } from './frame.ts';
 import { type Outgoing, RecordQueue } from './outgoing.ts';
 import { type Requests, refusalBackoff } from './requests.ts';
 
@@ -109,7 +109,7 @@ export class PartitionLane {
     const { topic, partition } = this;
     const header = { op: 'publish', id, topic, partition, sequence: this.#sequence };
     this.#sequence += records.length;
-    const frame = encodeFrame(header, encodeBatch(records));
+    const frame = encodeBatch(records, encodeHeader(header));
     return { id, lane: this, records, bytes, frame, sends: 0, onWire: false, doubt: false };
   }
 

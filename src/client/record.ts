@@ -21,16 +21,17 @@ const unread = Symbol('unread');
 
 /** Holds on to the delivery that it came with; keep `bytes().slice()` of what you keep for long. */
 export class SluiceRecord<Value = unknown> {
-  readonly topic: string;
-  readonly partition: number;
-  readonly offset: number;
-  readonly epoch: number;
+  // Declared alone: set once, by the constructor, for every record.
+  declare readonly topic: string;
+  declare readonly partition: number;
+  declare readonly offset: number;
+  declare readonly epoch: number;
   /** When the broker took it, ms since 1970. Never goes back along a partition. */
-  readonly time: number;
+  declare readonly time: number;
   /** How its producer marked the value. */
-  readonly encoding: Encoding;
+  declare readonly encoding: Encoding;
   /** The group may have been given it before, and did not commit it: when a subscription ended, or the broker shut down. */
-  readonly redelivered: boolean;
+  declare readonly redelivered: boolean;
   readonly #view: RecordView;
   readonly #committer: Committer;
   #value: unknown = unread;

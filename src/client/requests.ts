@@ -9,7 +9,7 @@ import type { ClientEvents } from './client.ts';
 import { type ClientClock, Timer } from './clock.ts';
 import type { Emitter } from './emitter.ts';
 import { clientError, errorOf, type SluiceError } from './error.ts';
-import { encodeFrame } from './frame.ts';
+import { encodeHeader } from './frame.ts';
 import type { Link } from './link.ts';
 
 export interface Command {
@@ -81,7 +81,7 @@ export class Requests {
       const message = { ...command, id };
       const abort = (): void => call.settle(aborted(signal));
       const call: Call = {
-        frame: binary ? encodeFrame(message) : JSON.stringify(message),
+        frame: binary ? encodeHeader(message) : JSON.stringify(message),
         repeatable,
         backoff: patient ? new Backoff(refusalBackoff, this.#random) : null,
         timer: new Timer(this.#clock),

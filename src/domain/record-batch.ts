@@ -55,16 +55,24 @@ export function recordBytes(record: RecordInput): number {
   );
 }
 
-/** Encodes records into a batch. Throws RangeError when a key or headers are over their limit or there is no record. */
-export function encodeBatch(records: readonly RecordInput[]): Uint8Array<ArrayBuffer> {
+/**
+ * Encodes records into a batch, with `before` in front of it, so that a frame is made without another copy. Throws
+ * RangeError when a key or headers are over their limit or there is no record.
+ */
+export function encodeBatch(
+  records: readonly RecordInput[],
+  before: Uint8Array = new Uint8Array(0),
+): Uint8Array<ArrayBuffer> {
   if (records.length === 0) throw new RangeError('a batch has at least 1 record');
-  let size = BATCH_HEADER_BYTES;
+  const start = before.length;
+  let at = start + BATCH_HEADER_BYTES;
+  let size = at;
   for (const record of records) size += recordBytes(record);
   const bytes = new Uint8Array(size);
   const view = new DataView(bytes.buffer);
-  view.setUint8(0, BATCH_VERSION);
-  view.setUint32(4, records.length);
-  let at = BATCH_HEADER_BYTES;
+  bytes.set(before);
+  view.setUint8(start, BATCH_VERSION);
+  view.setUint32(start + 4, records.length);
   for (const record of records) at = writeRecord(bytes, view, at, record);
   return bytes;
 }
@@ -220,7 +228,7 @@ export function* readDeliveredBatches(bytes: Uint8Array): Generator<DeliveredBat
   const view = viewOf(bytes);
   let at = 0;
   while (at < bytes.length) {
-    if (at + DELIVERED_HEADER_BYTES > bytes.length) throw new RangeError('the delivery ends within a batch header');
+    if (at + DELIVERED_HEADER_BYTES > bytes.length) throw new RangeError('the delivery ends within a batch');
     const end = at + DELIVERED_HEADER_BYTES + view.getUint32(at + 20);
     if (end > bytes.length) throw new RangeError('the delivery ends within a batch');
     yield {

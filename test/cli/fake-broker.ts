@@ -2,7 +2,7 @@
  * A broker in memory for tests of the command: topics, publishes with their sequences, subscriptions up to credit,
  * commits, and what is scripted: refusals, held acks, lost connections, gaps. Speaks by a class like WebSocket.
  */
-import { decodeFrame, encodeFrame } from '../../src/client/frame.ts';
+import { decodeFrame, encodeHeader } from '../../src/client/frame.ts';
 import type { WebSocketConstructor } from '../../src/client/index.ts';
 import {
   batchCount,
@@ -204,7 +204,7 @@ export class FakeBroker {
       }
     }
     const row = [command.id, partition, 1, offset, batchCount(batch), ...(before >= 0 ? [1] : [])];
-    const ack = (): void => socket.receive(encodeFrame({ op: 'published', acks: [row] }));
+    const ack = (): void => socket.receive(encodeHeader({ op: 'published', acks: [row] }));
     if (this.holdAcks) this.#held.push(ack);
     else ack();
     this.#deliver();
@@ -227,7 +227,7 @@ export class FakeBroker {
       .filter(({ partition }) => next.has(partition))
       .map((state) => ({ ...state, offset: next.get(state.partition) }));
     socket.receive(
-      encodeFrame({ op: 'subscribed', id: command.id, topic: command.topic, subscription: id, partitions }),
+      encodeHeader({ op: 'subscribed', id: command.id, topic: command.topic, subscription: id, partitions }),
     );
     for (const [partition, offset] of next) {
       if (offset >= this.logStart) continue;
@@ -259,7 +259,7 @@ export class FakeBroker {
             epoch: 1,
             highWatermark: records.length,
           };
-          standing.socket.receive(encodeFrame(header, body));
+          standing.socket.receive(Buffer.concat([encodeHeader(header), body]));
           at += views.length;
           standing.credit -= views.length;
         }
