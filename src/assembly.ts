@@ -6,6 +6,7 @@ import { adminLogic } from './actors/admin.ts';
 import { AdminServer, type AdminView } from './actors/admin-server.ts';
 import { FlightMeter } from './actors/flight-meter.ts';
 import { Gateway, gatewayLogic } from './actors/gateway.ts';
+import { LoopDelay } from './actors/loop-delay.ts';
 import { Sessions } from './actors/sessions.ts';
 import { shardLogic } from './actors/shard.ts';
 import { ShardRuntime } from './actors/shard-runtime.ts';
@@ -48,6 +49,7 @@ export interface Assembly {
   readonly meter: FlightMeter;
   readonly gateway: Gateway;
   readonly admin: AdminServer;
+  readonly loopDelay: LoopDelay;
   /** The supervisor's chart with every child's effects. */
   readonly logic: typeof supervisorMachine;
   /** Pending bytes of all shards and how fast they are written. */
@@ -67,7 +69,8 @@ export function assemble(parts: AssemblyParts): Assembly {
   const sessions = new Sessions({ config, clock, random, logger, shards: table, catalogue, meter, brokerName });
   const gateway = new Gateway({ config, clock, logger, listen, sessions });
   const { adminHost: host, adminPort: port, adminToken: token } = config;
-  const admin = new AdminServer({ host, port, token, view, logger, clock });
+  const loopDelay = new LoopDelay(clock);
+  const admin = new AdminServer({ host, port, token, view, logger, clock, loopDelay });
   const logic = supervisorMachine.provide({
     actors: { shard: shardLogic(runtimes), gateway: gatewayLogic(gateway), admin: adminLogic(admin, logger) },
     actions: {
@@ -90,6 +93,7 @@ export function assemble(parts: AssemblyParts): Assembly {
     meter,
     gateway,
     admin,
+    loopDelay,
     logic,
     load: () => loadOf(runtimes),
     shardCounts: (shard) => runtimes[shard]?.counts ?? noCounts,
@@ -131,13 +135,18 @@ async function makeShardDirectory(disk: Disk, data: DataDirectory, shard: number
   await disk.syncDirectory(data.path);
 }
 
+/** Shards flush side by side, so that all are done when the slowest is: its time makes the rate of the whole. */
 function loadOf(runtimes: readonly ShardRuntime[]): FlushMeasure {
   let pendingBytes = 0;
-  let flushBytesPerSecond: number | null = null;
+  let together: number | null = null;
+  let slowestSeconds = 0;
   for (const { engine } of runtimes) {
-    pendingBytes += engine?.queueBytes ?? 0;
+    const bytes = engine?.queueBytes ?? 0;
+    pendingBytes += bytes;
     const rate = engine?.figures.flushBytesPerSecond ?? null;
-    if (rate !== null) flushBytesPerSecond = (flushBytesPerSecond ?? 0) + rate;
+    if (rate === null) continue;
+    together = (together ?? 0) + rate;
+    slowestSeconds = Math.max(slowestSeconds, bytes / rate);
   }
-  return { pendingBytes, flushBytesPerSecond };
+  return { pendingBytes, flushBytesPerSecond: slowestSeconds > 0 ? pendingBytes / slowestSeconds : together };
 }

@@ -1,5 +1,5 @@
 /** What a broker is made of and asked for. Types alone; `docs/shutdown.md` explains the stop. */
-import type { AnyActorRef } from 'xstate';
+import type { AnyActorRef, InspectionEvent } from 'xstate';
 import type { Config } from './config.ts';
 import type { Logger } from './logger.ts';
 import type { ShutdownMode } from './machines/shutdown-mode.ts';
@@ -22,6 +22,8 @@ export interface BrokerOptions {
   readonly guests?: readonly { readonly id: string; readonly actor: AnyActorRef }[];
   /** Aborted: the broker stops, as by `stop`. */
   readonly signal?: AbortSignal;
+  /** Told every event, snapshot and actor of the supervisor and its children, as XState inspects them. Never throws. */
+  readonly inspect?: (event: InspectionEvent) => void;
 }
 
 /** What a broker is made of besides its settings; the real world where nothing else is given. */

@@ -5,6 +5,7 @@ import { flushEtaMs } from './machines/budget.ts';
 import type { ChildRecord, ChildState, Phase, PhaseRecord } from './machines/report.ts';
 import { shardId, type shardMachine } from './machines/shard.ts';
 import type { ShutdownMode } from './machines/shutdown-mode.ts';
+import { closedPhases } from './machines/shutdown-report.ts';
 import type { supervisorMachine } from './machines/supervisor.ts';
 import type { DataDirectory } from './storage/data-directory.ts';
 
@@ -21,6 +22,8 @@ export interface ShutdownState {
   readonly phase: Phase;
   readonly stopping: boolean;
   readonly phaseMs: number;
+  /** What the phase has in all; null for one without a deadline. */
+  readonly phaseBudgetMs: number | null;
   readonly reason?: string;
   readonly mode?: ShutdownMode;
   readonly requests?: number;
@@ -39,6 +42,7 @@ export interface ShardProgress {
   readonly id: string;
   readonly state: ChildState;
   readonly operation: string | null;
+  readonly operationMs: number | null;
   readonly pendingRecords: number;
   readonly pendingBytes: number;
   readonly flushedRecords: number;
@@ -68,19 +72,20 @@ export function statusOf({ assembly, supervisor, data }: RunningBroker): Shown {
 /** Before anything runs. */
 export function notRunning(stopping: boolean, phaseMs: number): ShutdownState {
   const nothing = { etaMs: null, pendingBytes: 0, stalled: false, sessions: 0, phases: [], shards: [], children: [] };
-  return { phase: 'starting', stopping, phaseMs: Math.round(phaseMs), ...nothing };
+  return { phase: 'starting', stopping, phaseMs: Math.round(phaseMs), phaseBudgetMs: null, ...nothing };
 }
 
 /** `now`: monotonic ms. */
 export function shutdownStateOf({ assembly, supervisor }: RunningBroker, now: number, stalled: boolean): ShutdownState {
-  const { phase, phaseSince, stopping, reason, mode, requests, plan, phases, children } =
-    supervisor.getSnapshot().context;
+  const { context } = supervisor.getSnapshot();
+  const { phase, phaseSince, stopping, reason, mode, requests, plan, phases, children } = context;
   const load = assembly.load();
   const etaMs = flushEtaMs(load);
   return {
     phase,
     stopping,
     phaseMs: Math.round(now - phaseSince),
+    phaseBudgetMs: closedPhases(context).at(-1)?.budgetMs ?? null,
     ...(plan === null ? {} : { reason, mode, requests, deadlineMs: Math.max(Math.round(plan.reportUntil - now), 0) }),
     // Null while nothing was measured: an estimate out of nothing would be a promise out of nothing.
     etaMs: etaMs === null || !Number.isFinite(etaMs) ? null : Math.round(etaMs),
@@ -93,18 +98,24 @@ export function shutdownStateOf({ assembly, supervisor }: RunningBroker, now: nu
       const { pendingRecords, queueBytes, writeAgeMs } = runtime.pending;
       const { flushedRecords, flushedBytes } = runtime.counts;
       const child = children[id];
-      const operation = shardOperation(supervisor, id);
+      const operating = shardOperation(supervisor, id, now);
       const progress = { pendingRecords, pendingBytes: queueBytes, flushedRecords, flushedBytes, writeAgeMs };
-      return { id, state: child?.state ?? 'starting', operation, ...progress, detail: child?.detail ?? null };
+      return { id, state: child?.state ?? 'starting', ...operating, ...progress, detail: child?.detail ?? null };
     }),
     children: Object.values(children).map(({ id, kind, state, detail }) => ({ id, kind, state, detail })),
   };
 }
 
 /** What a shard is at, by its own chart; null once it has ended. */
-function shardOperation(supervisor: RunningBroker['supervisor'], id: string): string | null {
+function shardOperation(
+  supervisor: RunningBroker['supervisor'],
+  id: string,
+  now: number,
+): Pick<ShardProgress, 'operation' | 'operationMs'> {
   const shard = supervisor.system.get(id) as ActorRefFrom<typeof shardMachine> | undefined;
-  return shard?.getSnapshot().context.operation ?? null;
+  if (shard === undefined) return { operation: null, operationMs: null };
+  const { operation, operationSince } = shard.getSnapshot().context;
+  return { operation, operationMs: Math.round(now - operationSince) };
 }
 
 export function readinessOf({ supervisor }: RunningBroker): Shown {

@@ -10,6 +10,7 @@ import { followGuest } from './actors/guest.ts';
 import { listen } from './actors/websocket-listener.ts';
 import { type Assembly, assemble } from './assembly.ts';
 import { tellChild, tellPhase } from './broker-log.ts';
+import { BrokerMetrics } from './broker-metrics.ts';
 import type { BrokerOptions, BrokerParts, StopOptions } from './broker-options.ts';
 import { StopProgress } from './broker-progress.ts';
 import {
@@ -70,8 +71,11 @@ export class Broker implements AsyncDisposable {
   #running: RunningBroker | null = null;
   /** A stop that came before the supervisor was there to take it. */
   #stopAsked: ShutdownRequest | null = null;
+  /** A drain that came before that. */
+  #drainAsked: string | null = null;
   readonly #progress: StopProgress;
   #lastShutdown: LastShutdown | null = null;
+  readonly #metrics = new BrokerMetrics();
 
   constructor(config: Config, options: BrokerOptions, parts: BrokerParts) {
     this.config = config;
@@ -153,6 +157,7 @@ export class Broker implements AsyncDisposable {
     const supervisor = createActor(assembly.logic, {
       id: 'supervisor',
       systemId: 'supervisor',
+      ...(this.#options.inspect === undefined ? {} : { inspect: this.#options.inspect }),
       clock: {
         setTimeout: (callback, ms) => clock.setTimeout(callback, ms),
         clearTimeout: (handle) => clock.clearTimeout(handle),
@@ -172,6 +177,7 @@ export class Broker implements AsyncDisposable {
     const started = this.#follow(supervisor, assembly, data, held);
     supervisor.start();
     for (const { id, actor } of this.#options.guests ?? []) followGuest(supervisor, id, actor);
+    if (this.#drainAsked !== null) supervisor.send({ type: 'drain', reason: this.#drainAsked });
     if (this.#stopAsked !== null) supervisor.send(this.#stopAsked);
     await started;
     await assembly.catalogue.closeOrphans().catch((error: unknown) => {
@@ -201,10 +207,11 @@ export class Broker implements AsyncDisposable {
           if (context.phase === phase) return;
           tellPhase(logger, context);
           phase = context.phase;
+          // Running, or drained before it ever was.
+          if (phase !== 'starting' && !context.stopping) started();
           if (phase === 'running') {
             const ms = Math.round(clock.monotonic() - this.#startedAt);
             logger.info({ durationMs: ms, topics: assembly.catalogue.size }, 'running');
-            started();
           }
         },
         error: (error) => {
@@ -265,17 +272,25 @@ export class Broker implements AsyncDisposable {
     else this.#stopAsked = this.#stopAsked === null ? request : harderOf(this.#stopAsked, request);
   }
 
-  /** Stops serving and stays: clients are told, publishes are refused. `cancelDrain` serves again, `stop` goes on. */
+  /**
+   * Stops serving and stays: clients are told, publishes are refused. `cancelDrain` serves again, `stop` goes on. While
+   * it starts: as soon as it has started.
+   */
   drain(reason = 'drain'): void {
-    this.#running?.supervisor.send({ type: 'drain', reason });
+    if (this.#running !== null) this.#running.supervisor.send({ type: 'drain', reason });
+    else this.#drainAsked = reason;
   }
 
   /** Serves again after `drain`; false when nothing drains, or the flush has begun. */
   cancelDrain(): boolean {
     const supervisor = this.#running?.supervisor;
+    if (supervisor === undefined && this.#drainAsked !== null) {
+      this.#drainAsked = null;
+      return true;
+    }
     if (supervisor === undefined || !supervisor.getSnapshot().can({ type: 'drain.cancel' })) return false;
     supervisor.send({ type: 'drain.cancel' });
-    return supervisor.getSnapshot().matches('running');
+    return !supervisor.getSnapshot().matches('draining');
   }
 
   /** Resolves with the report once the broker has stopped, for whatever reason. */
@@ -325,12 +340,23 @@ export class Broker implements AsyncDisposable {
     return notRunning(this.#stopAsked !== null, now - this.#startedAt);
   }
 
+  /** Its figures as Prometheus text, version 0.0.4: the answer of `/metrics`. Empty while nothing runs. */
+  async metrics(): Promise<string> {
+    const { config } = this;
+    const running = this.#running;
+    if (running === null) return '';
+    const { closedCounts: closed } = running.assembly.sessions;
+    const shutdown = { state: this.shutdownState, closed, last: this.#lastShutdown, first: running.data.fresh };
+    return this.#metrics.of({ running, config, ...shutdown });
+  }
+
   readonly #view: AdminView = {
     live: () => true,
     ready: () => this.#running?.supervisor.getSnapshot().hasTag('ready') ?? false,
     readiness: () => (this.#running === null ? { ready: false, phase: 'starting' } : readinessOf(this.#running)),
     status: () => this.status,
     shutdown: () => this.shutdownState,
+    metrics: () => this.metrics(),
     stop: ({ mode, reason, returning }: AdminRequest) => {
       void this.stop({
         mode: (mode ?? 'graceful') as ShutdownMode,

@@ -8,6 +8,7 @@ import { isIP, type Socket } from 'node:net';
 import { BrokerError, messageOf, systemCodeOf } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Clock, TimerHandle } from '../ports/clock.ts';
+import type { LoopDelay } from './loop-delay.ts';
 import { sameSecret } from './token.ts';
 
 export interface AdminRequest {
@@ -27,6 +28,8 @@ export interface AdminView {
   readiness(): Readonly<Record<string, unknown>>;
   status(): Readonly<Record<string, unknown>>;
   shutdown(): object;
+  /** Prometheus text, version 0.0.4. */
+  metrics(): Promise<string>;
   stop(request: AdminRequest): void;
   drain(request: AdminRequest): void;
   /** False when it is too late, or nothing drains. */
@@ -40,6 +43,8 @@ export interface AdminServerOptions {
   readonly view: AdminView;
   readonly logger: Logger;
   readonly clock: Clock;
+  /** Measured while it listens. */
+  readonly loopDelay: LoopDelay;
 }
 
 /** Time between looks of a watcher, ms, and bytes that one may leave unread. */
@@ -52,7 +57,9 @@ const REQUEST_MS = 5000;
 const CLOSE_MS = 200;
 const CONNECTIONS_MAX = 256;
 
-type Answer = readonly [status: number, body: object | string];
+type Answer = readonly [status: number, body: object | string, contentType?: string];
+
+const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 export class AdminServer {
   readonly #options: AdminServerOptions;
@@ -82,6 +89,7 @@ export class AdminServer {
       this.#server.once('error', (error) => reject(listenError(error, host, port)));
       this.#server.listen(port, host, resolve);
     });
+    this.#options.loopDelay.start();
     return this.port ?? port;
   }
 
@@ -95,7 +103,8 @@ export class AdminServer {
   async close(): Promise<void> {
     if (!this.#server.listening) return;
     for (const watch of this.#watches) watch.end();
-    const { clock } = this.#options;
+    const { clock, loopDelay } = this.#options;
+    loopDelay.stop();
     await new Promise<void>((resolve) => {
       // A watcher that does not read would hold the port.
       const cut = clock.setTimeout(() => {
@@ -117,12 +126,12 @@ export class AdminServer {
     if (request.method === 'GET' && url.pathname === '/shutdown' && url.searchParams.has('watch')) {
       return this.#watch(response);
     }
-    if (request.method === 'GET' || request.method === 'HEAD') return send(response, this.#get(url.pathname));
+    if (request.method === 'GET' || request.method === 'HEAD') return send(response, await this.#get(url.pathname));
     if (request.method === 'POST') return send(response, this.#post(url.pathname, await bodyOf(request)));
     return send(response, [405, { message: `${request.method} is not known here; GET to look, POST to act` }]);
   }
 
-  #get(path: string): Answer {
+  #get(path: string): Answer | Promise<Answer> {
     const { view } = this.#options;
     switch (path) {
       case '/livez':
@@ -133,6 +142,8 @@ export class AdminServer {
         return [200, view.status()];
       case '/shutdown':
         return [200, view.shutdown()];
+      case '/metrics':
+        return view.metrics().then((text): Answer => [200, text, METRICS_TYPE]);
       case '/':
         return [200, indexText];
       case '/stop':
@@ -221,15 +232,16 @@ GET  /livez          200 while the process answers
 GET  /readyz         200 while clients may be sent here
 GET  /status         what the broker is doing
 GET  /shutdown       how its shutdown goes; ?watch as an event stream
+GET  /metrics        figures for Prometheus
 POST /stop           shut down: {"mode":"graceful"|"fast"|"immediate","reason":"…","returning":false}
 POST /drain          stop serving and stay; POST /drain/cancel serves again
 `;
 
-function send(response: ServerResponse, [status, body]: Answer): void {
+function send(response: ServerResponse, [status, body, contentType]: Answer): void {
   if (response.headersSent || response.destroyed) return;
   const text = typeof body === 'string' ? body : `${JSON.stringify(body)}\n`;
   response.writeHead(status, {
-    'content-type': typeof body === 'string' ? 'text/plain; charset=utf-8' : 'application/json',
+    'content-type': contentType ?? (typeof body === 'string' ? 'text/plain; charset=utf-8' : 'application/json'),
     'content-length': Buffer.byteLength(text),
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',

@@ -1,14 +1,21 @@
 /**
- * Bytes of unanswered publishes over all connections: the cap on memory for writes. Publishers pause at the mark and
- * are told when it is half empty again.
+ * The publishes of all connections: bytes of those unanswered, which is the cap on memory for writes (publishers pause
+ * at the mark and are told when it is half empty again), and how the others were answered.
  */
+import { PublishCounts } from './publish-counts.ts';
+
 export class FlightMeter {
+  readonly counts = new PublishCounts();
   readonly #bytesMax: number;
   #bytes = 0;
   #relieved: (() => void)[] = [];
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
+  }
+
+  get bytesMax(): number {
+    return this.#bytesMax;
   }
 
   get bytes(): number {

@@ -3,7 +3,7 @@ import { fromPromise } from 'xstate';
 import type { Config } from '../config.ts';
 import type { Logger } from '../logger.ts';
 import type { EndpointEvent } from '../machines/endpoint.ts';
-import { gatewayMachine } from '../machines/gateway.ts';
+import { type ClosedCounts, gatewayMachine } from '../machines/gateway.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Listen, Listener } from '../ports/connection.ts';
 import type { Sessions } from './sessions.ts';
@@ -73,7 +73,7 @@ export class Gateway {
     await this.#options.sessions.commitsSettled(this.#left(told.plan.drainUntil));
   }
 
-  async close({ told }: Told): Promise<void> {
+  async close({ told }: Told): Promise<ClosedCounts> {
     const { sessions, logger } = this.#options;
     const withinMs = told === null ? 0 : this.#left(told.plan.closeUntil);
     const reason = told?.reason ?? '';
@@ -84,7 +84,9 @@ export class Gateway {
       paced: told?.mode === 'graceful',
     });
     await this.#listener?.close();
-    logger.info({ ...sessions.closedCounts }, 'clients closed');
+    const closed = sessions.closedCounts;
+    logger.info({ ...closed }, 'clients closed');
+    return closed;
   }
 
   /** The shutdown presses harder while the gateway closes. */
@@ -104,7 +106,7 @@ export function gatewayLogic(gateway: Gateway): typeof gatewayMachine {
     actors: {
       bind: fromPromise<void, Told>(() => gateway.bind()),
       commitsSettled: fromPromise<void, Told>(({ input }) => gateway.commitsSettled(input)),
-      close: fromPromise<void, Told>(({ input }) => gateway.close(input)),
+      close: fromPromise<ClosedCounts, Told>(({ input }) => gateway.close(input)),
     },
     actions: {
       accept: () => gateway.accept(),

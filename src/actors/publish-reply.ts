@@ -3,11 +3,13 @@ import type { Topic } from '../domain/topic.ts';
 import { BrokerError } from '../errors.ts';
 import type { CommandId } from '../protocol/commands.ts';
 import type { PublishOutcome } from '../shard/queued-entry.ts';
+import type { PublishCounts } from './publish-counts.ts';
 import type { FrameKind, SessionOutbox } from './session-outbox.ts';
 
 /** What a reply needs of the session's publisher. */
 export interface Publisher {
   readonly outbox: SessionOutbox;
+  readonly counts: PublishCounts;
   /** The publish is answered; `bytes` of its batch are no longer in flight. */
   answered(bytes: number): void;
   noteAccepted(topic: Topic, partition: number, sequence: number, count: number): void;
@@ -42,7 +44,8 @@ export class SingleReply implements PublishOutcome {
   }
 
   published(offset: number, epoch: number, duplicate: boolean): void {
-    const { outbox } = this.#publisher;
+    const { outbox, counts } = this.#publisher;
+    counts.noteAccepted(duplicate);
     if (this.#kind === 'binary') {
       const id = this.#id ?? null;
       const row = [id, this.#partition, epoch, offset, this.#count] as const;
@@ -63,6 +66,7 @@ export class SingleReply implements PublishOutcome {
   }
 
   refused(error: BrokerError): void {
+    this.#publisher.counts.noteRefused(error.code);
     this.#publisher.outbox.refuse(this.#kind, this.#id, error);
     this.#publisher.answered(this.#bytes);
   }
@@ -117,15 +121,14 @@ export class ManyReply {
   }
 
   #answer(): void {
-    const { outbox } = this.#publisher;
+    const { outbox, counts } = this.#publisher;
     if (this.#error !== null) {
-      outbox.refuse(
-        this.#kind,
-        this.#id,
-        this.#stored.size === 0 ? this.#error : partlyStored(this.#error, [...this.#stored.keys()]),
-      );
+      const error = this.#stored.size === 0 ? this.#error : partlyStored(this.#error, [...this.#stored.keys()]);
+      counts.noteRefused(error.code);
+      outbox.refuse(this.#kind, this.#id, error);
       return;
     }
+    counts.noteAccepted(this.#duplicate);
     const next = new Map([...this.#stored].map(([partition, { offset }]) => [partition, offset]));
     const positions = this.#places.map((partition) => {
       const offset = next.get(partition) as number;

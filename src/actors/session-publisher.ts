@@ -12,6 +12,7 @@ import type { PublishOutcome } from '../shard/queued-entry.ts';
 import type { ShardEngine } from '../shard/shard-engine.ts';
 import type { ShardTable } from '../shard/shard-table.ts';
 import type { FlightMeter } from './flight-meter.ts';
+import type { PublishCounts } from './publish-counts.ts';
 import { ManyReply, type Publisher, SequencedReply, SingleReply } from './publish-reply.ts';
 import type { FrameKind, SessionOutbox } from './session-outbox.ts';
 
@@ -86,14 +87,10 @@ export class SessionPublisher implements Publisher {
   /** Admits or refuses. Returns the engine that it went to, for its pressure; null when nothing was admitted. */
   publish(kind: FrameKind, command: PublishCommand, topic: Topic): ShardEngine | null {
     const { id, partition, sequence, payload } = command;
-    if (partition !== undefined && partition >= topic.partitions) {
-      throw new BrokerError(
-        'UNKNOWN_PARTITION',
-        `topic ${topic.name} has partitions 0 to ${topic.partitions - 1}; got ${partition}`,
-      );
-    }
-    if (sequence !== undefined && this.producer === undefined) {
-      throw new BrokerError('PRODUCER_REQUIRED', 'a "sequence" needs a "producer", given in hello');
+    const fault = publishFault(command, topic, this.producer);
+    if (fault !== null) {
+      this.counts.noteRefused(fault.code);
+      throw fault;
     }
     if (payload.kind === 'batch') {
       const to = partition ?? this.#nextBalanced(topic);
@@ -232,7 +229,28 @@ export class SessionPublisher implements Publisher {
     this.#options.onAnswered();
   }
 
+  get counts(): PublishCounts {
+    return this.#options.meter.counts;
+  }
+
   get outbox(): SessionOutbox {
     return this.#options.outbox;
   }
+}
+
+function publishFault(
+  { partition, sequence }: PublishCommand,
+  { name, partitions }: Topic,
+  producer: string | undefined,
+): BrokerError | null {
+  if (partition !== undefined && partition >= partitions) {
+    return new BrokerError(
+      'UNKNOWN_PARTITION',
+      `topic ${name} has partitions 0 to ${partitions - 1}; got ${partition}`,
+    );
+  }
+  if (sequence !== undefined && producer === undefined) {
+    return new BrokerError('PRODUCER_REQUIRED', 'a "sequence" needs a "producer", given in hello');
+  }
+  return null;
 }

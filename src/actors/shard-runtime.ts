@@ -39,6 +39,8 @@ export interface ShardFigures extends EngineFigures {
   readonly records: number;
   readonly partitions: number;
   readonly diskFull: boolean;
+  /** Free space of the data directory's disk when it was last looked at; null before. */
+  readonly diskFreeBytes: number | null;
 }
 
 /** When to come back to a shard that was released: a restart takes about as long. */
@@ -54,12 +56,13 @@ export class ShardRuntime {
   /** Looks at the disk go on: until the final flush, or the shard's end. */
   #looking = true;
   #diskFull = false;
+  #diskFreeBytes: number | null = null;
   #accepting = false;
   #ended = false;
   #releasing: Promise<void> | null = null;
   readonly #abort = new AbortController();
-  #writtenAtDrain = 0;
-  #bytesAtDrain = 0;
+  /** What was written when the drain began; null before. */
+  #writtenAtDrain: { readonly records: number; readonly bytes: number } | null = null;
   /** Told once when the shard can't go on; set by the actor before `open`. */
   onFault: (error: BrokerError) => void = () => {};
 
@@ -235,6 +238,7 @@ export class ShardRuntime {
     const { space, config, clock } = this.#options;
     try {
       const free = await space.freeBytes();
+      this.#diskFreeBytes = free;
       if (!this.#looking) return;
       // Back only with a margin, so that a disk at the mark does not flap.
       if (this.#diskFull ? free > config.diskLowBytes * 1.25 : free >= config.diskLowBytes) await this.#welcomeSpace();
@@ -279,8 +283,8 @@ export class ShardRuntime {
 
   /** The drain began: what is written from here on counts as flushed. */
   #markDrain(): void {
-    this.#writtenAtDrain = this.#engine?.counts.writtenRecords ?? 0;
-    this.#bytesAtDrain = this.#engine?.counts.writtenBytes ?? 0;
+    const { writtenRecords: records = 0, writtenBytes: bytes = 0 } = this.#engine?.counts ?? {};
+    this.#writtenAtDrain = { records, bytes };
   }
 
   /** What the shard's report accounts for. */
@@ -288,10 +292,11 @@ export class ShardRuntime {
     const engine = this.#engine;
     if (engine === null) return noCounts;
     const { counts } = engine;
+    const { records, bytes } = this.#writtenAtDrain ?? { records: counts.writtenRecords, bytes: counts.writtenBytes };
     return {
       ...noCounts,
-      flushedRecords: counts.writtenRecords - this.#writtenAtDrain,
-      flushedBytes: counts.writtenBytes - this.#bytesAtDrain,
+      flushedRecords: counts.writtenRecords - records,
+      flushedBytes: counts.writtenBytes - bytes,
       lost: counts.lost,
       unknown: counts.unknown,
     };
@@ -312,6 +317,7 @@ export class ShardRuntime {
       records: engine?.counts.writtenRecords ?? 0,
       partitions: engine?.state.partitions.size ?? 0,
       diskFull: this.#diskFull,
+      diskFreeBytes: this.#diskFreeBytes,
     };
   }
 }

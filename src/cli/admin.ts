@@ -28,6 +28,8 @@ export interface AdminFlagValues {
 
 /** Longest time for one answer. */
 const ANSWER_MS = 10_000;
+/** Longest event of a stream. */
+const EVENT_CHARS_MAX = 4 * 1024 * 1024;
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -57,6 +59,33 @@ export class Admin {
     return this.#request('POST', path, body);
   }
 
+  /**
+   * Server-sent events, each a JSON object, as they come; ends when the endpoint ends them. A broker that answers with
+   * one object in place of a stream gives that one. Rejects like `get`, and when nothing comes for `silenceMs`.
+   */
+  async *watch(path: string, silenceMs: number): AsyncGenerator<JsonObject> {
+    const url = new URL(path, this.#base);
+    const place = `${this.#base.origin}${path}`;
+    const abort = new AbortController();
+    const silence = setTimeout(() => abort.abort(new DOMException('silent', 'TimeoutError')), silenceMs);
+    try {
+      const response = await fetch(url, { headers: this.#headers, signal: abort.signal });
+      if (response.body === null || !/^text\/event-stream\b/.test(response.headers.get('content-type') ?? '')) {
+        const text = await response.text();
+        const json = objectOf(text);
+        if (json === null || !response.ok) throw answerFailure(place, response.status, json, text);
+        yield json;
+        return;
+      }
+      for await (const event of eventsOf(response.body, () => silence.refresh())) yield event;
+    } catch (error) {
+      throw error instanceof CommandFailure ? error : requestFailure(place, error, silenceMs);
+    } finally {
+      clearTimeout(silence);
+      abort.abort();
+    }
+  }
+
   /** Rejects with UNREACHABLE when nothing listens, UNEXPECTED_ANSWER for a refusal or what is not a JSON object. */
   async #request(method: 'GET' | 'POST', path: string, body: JsonObject | null): Promise<JsonObject> {
     const url = new URL(path, this.#base);
@@ -73,7 +102,7 @@ export class Admin {
       status = response.status;
       text = await response.text();
     } catch (error) {
-      throw requestFailure(place, error);
+      throw requestFailure(place, error, ANSWER_MS);
     }
     const json = objectOf(text);
     // A broker that is going answers some requests with 503 and its state all the same.
@@ -82,9 +111,26 @@ export class Admin {
   }
 }
 
-function requestFailure(place: string, error: unknown): CommandFailure {
+/** The data of each event that is a JSON object; others, and comments, say nothing. */
+async function* eventsOf(body: ReadableStream<Uint8Array>, onChunk: () => void): AsyncGenerator<JsonObject> {
+  const decoder = new TextDecoder();
+  let rest = '';
+  for await (const chunk of body) {
+    onChunk();
+    const blocks = `${rest}${decoder.decode(chunk, { stream: true })}`.split(/\r?\n\r?\n/);
+    rest = blocks.pop() ?? '';
+    if (rest.length > EVENT_CHARS_MAX) throw new Error(`an event of over ${EVENT_CHARS_MAX} characters`);
+    for (const block of blocks) {
+      const lines = block.split(/\r?\n/).filter((line) => line.startsWith('data:'));
+      const event = objectOf(lines.map((line) => line.slice('data:'.length).trimStart()).join('\n'));
+      if (event !== null) yield event;
+    }
+  }
+}
+
+function requestFailure(place: string, error: unknown, withinMs: number): CommandFailure {
   if ((error as Error).name === 'TimeoutError') {
-    return new CommandFailure('UNEXPECTED_ANSWER', `no answer from ${place} within ${formatMs(ANSWER_MS)}`, {
+    return new CommandFailure('UNEXPECTED_ANSWER', `no answer from ${place} within ${formatMs(withinMs)}`, {
       cause: error,
     });
   }

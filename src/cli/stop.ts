@@ -1,6 +1,6 @@
 /**
- * `sluice stop`: asks a running broker to shut down. With `--wait` it follows the phases, stays until the broker is
- * gone, and ends with the broker's own exit code, so that a deploy script needs no other look.
+ * `sluice stop`: asks a running broker to shut down. With `--wait` it follows phases and shards, stays until the broker
+ * is gone, and ends with the broker's own exit code, so that a deploy script needs no other look.
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,7 +12,9 @@ import type { Command, Flags } from './command.ts';
 import { commonExits } from './command.ts';
 import { CommandFailure, EXIT_OK } from './failure.ts';
 import { reportedExit, reportOf, reportText } from './shutdown-report.ts';
-import { roughMs } from './table.ts';
+import { shutdownStates } from './shutdown-states.ts';
+import { shutdownView } from './shutdown-view.ts';
+import { StopProgress } from './stop-progress.ts';
 import type { Terminal } from './terminal.ts';
 
 const POLL_MS = 200;
@@ -112,23 +114,24 @@ async function follow(
   terminal: Terminal,
 ): Promise<JsonObject | null> {
   const startedAt = terminal.now();
-  let phase = '';
+  const progress = new StopProgress(terminal);
+  let phase: string | null = null;
   let report = reportOf(first);
-  for (let answer: JsonObject | null = first; answer !== null; answer = await shutdownState(admin)) {
-    report = reportOf(answer) ?? report;
-    const next = answer['phase'];
-    if (typeof next === 'string' && next !== phase) {
-      phase = next;
-      terminal.stderr.write(`${roughMs(terminal.now() - startedAt).padStart(8)}  ${phase}\n`);
-      await terminal.stderr.flush();
+  try {
+    for await (const answer of shutdownStates(admin, first, terminal)) {
+      report = reportOf(answer) ?? report;
+      const view = shutdownView(answer);
+      phase = view.phase ?? phase;
+      await progress.show(view);
+      if (terminal.now() - startedAt > timeoutMs) {
+        throw new CommandFailure(
+          'INTERRUPTED',
+          `the broker is still there after ${formatMs(timeoutMs)}, in phase ${phase ?? 'unknown'}`,
+        );
+      }
     }
-    if (terminal.now() - startedAt > timeoutMs) {
-      throw new CommandFailure(
-        'INTERRUPTED',
-        `the broker is still there after ${formatMs(timeoutMs)}, in phase ${phase || 'unknown'}`,
-      );
-    }
-    await terminal.sleep(POLL_MS);
+  } finally {
+    progress.end();
   }
   const goneAt = terminal.now();
   for (;;) {
@@ -137,16 +140,5 @@ async function follow(
     if (written !== null) return reportOf(written) ?? report;
     if (report !== null || terminal.now() - goneAt > REPORT_MS) return report;
     await terminal.sleep(POLL_MS);
-  }
-}
-
-/** Null once nothing listens any more. A late answer is none: the next look tells. */
-async function shutdownState(admin: Admin): Promise<JsonObject | null> {
-  try {
-    return await admin.get('/shutdown');
-  } catch (error) {
-    if (error instanceof CommandFailure && error.code === 'UNREACHABLE') return null;
-    if (error instanceof CommandFailure && error.cause !== undefined) return {};
-    throw error;
   }
 }

@@ -11,7 +11,7 @@
 import { assign, cancel, fromPromise, raise, sendTo, setup } from 'xstate';
 import { childDeadline } from './budget.ts';
 import type { EndpointEvent, EndpointInput } from './endpoint.ts';
-import type { ChildReport } from './report.ts';
+import { type ChildCounts, type ChildReport, noCounts } from './report.ts';
 
 export interface GatewayContext extends EndpointInput {
   /** The last word of the supervisor. */
@@ -23,7 +23,12 @@ export interface GatewayContext extends EndpointInput {
 /** `gateway.late`: from the chart to itself, when it has to report. */
 export type GatewayEvent = EndpointEvent | { readonly type: 'gateway.late' };
 
-const step = fromPromise<void, { readonly told: EndpointEvent | null }>(async () => {});
+type Told = { readonly told: EndpointEvent | null };
+
+const step = fromPromise<void, Told>(async () => {});
+
+/** How the clients were closed. */
+export type ClosedCounts = Pick<ChildCounts, 'closedGraceful' | 'closedForced'>;
 
 export const gatewayMachine = setup({
   types: {} as { context: GatewayContext; events: GatewayEvent; input: EndpointInput; tags: 'accepting' },
@@ -32,7 +37,7 @@ export const gatewayMachine = setup({
     /** Resolves when no consumer is expected to commit any more. */
     commitsSettled: step,
     /** Closes every session at an even pace, then the listener. */
-    close: step,
+    close: fromPromise<ClosedCounts, Told>(async () => noCounts),
   },
   actions: {
     report: sendTo(
@@ -149,7 +154,14 @@ export const gatewayMachine = setup({
         input: ({ context }) => context,
         onDone: {
           target: 'closed',
-          actions: { type: 'report', params: { type: 'child.released', id: 'gateway' } },
+          actions: {
+            type: 'report',
+            params: ({ event }) => ({
+              type: 'child.released',
+              id: 'gateway',
+              counts: { ...noCounts, ...event.output },
+            }),
+          },
         },
         onError: {
           target: 'failed',

@@ -53,6 +53,8 @@ export interface SupervisorContext extends SupervisorInput {
   readonly stopping: boolean;
   /** Another run is expected behind this one; false once a request said otherwise. */
   readonly returning: boolean;
+  /** Why it is to drain, without exit, as soon as it runs; null when it is not. */
+  readonly drainAsked: string | null;
   readonly plan: BudgetPlan | null;
   readonly phases: readonly PhaseRecord[];
   readonly phase: Phase;

@@ -83,7 +83,10 @@ export const supervisorMachine = setup({
     noteDrainOnly: assign(({ context }, params: { readonly reason: string }) => ({
       reason: params.reason,
       plan: newPlan(context, 'fast'),
+      drainAsked: null,
     })),
+    /** Asked for while it starts: acted on when it runs. */
+    noteDrainAsked: assign((_, params: { readonly reason: string | null }) => ({ drainAsked: params.reason })),
     planAgain: assign(({ context }) => ({
       plan: context.plan === null ? null : replan(context.plan, context.load()),
     })),
@@ -166,6 +169,7 @@ export const supervisorMachine = setup({
       shardsOf(context).every(({ state }) => state === 'drained' || ended.includes(state)) &&
       (context.mode !== 'graceful' || othersAre(context, ['drained'])),
     drainOnly: ({ context }) => !context.stopping,
+    drainAsked: ({ context }) => context.drainAsked !== null,
     harder: ({ context }, { request }: { readonly request: ShutdownRequest }) => pressesHarder(context, request),
     harderStill: ({ context }, { request }: { readonly request: ShutdownRequest }) =>
       request.mode === 'immediate' && context.mode !== 'immediate',
@@ -189,6 +193,7 @@ export const supervisorMachine = setup({
     requests: 0,
     stopping: false,
     returning: true,
+    drainAsked: null,
     plan: null,
     phases: [],
     phase: 'starting',
@@ -217,6 +222,10 @@ export const supervisorMachine = setup({
   states: {
     starting: {
       tags: ['live'],
+      on: {
+        drain: { actions: { type: 'noteDrainAsked', params: ({ event }) => ({ reason: event.reason }) } },
+        'drain.cancel': { guard: 'drainAsked', actions: { type: 'noteDrainAsked', params: { reason: null } } },
+      },
       initial: 'admin',
       states: {
         admin: {
@@ -249,6 +258,11 @@ export const supervisorMachine = setup({
     running: {
       tags: ['live', 'ready'],
       entry: { type: 'beginPhase', params: { phase: 'running' } },
+      always: {
+        guard: 'drainAsked',
+        target: 'draining',
+        actions: { type: 'noteDrainOnly', params: ({ context }) => ({ reason: context.drainAsked ?? '' }) },
+      },
       on: {
         shutdown: { target: 'announcing', actions: [noteRequest, 'armBudget'] },
         drain: {

@@ -9,6 +9,7 @@
 import { assert, BrokerError, systemCodeOf } from '../errors.ts';
 import type { Clock, TimerHandle } from '../ports/clock.ts';
 import type { Appended, Log, LogAddress, NewEntry } from '../storage/log.ts';
+import type { WriteFigures } from './write-figures.ts';
 
 /** An entry on its way. */
 export interface QueuedEntry {
@@ -30,6 +31,8 @@ export interface QueuedEntry {
 export interface AppendQueueOptions {
   readonly log: Log;
   readonly clock: Clock;
+  /** Told how each write went. */
+  readonly writes: WriteFigures;
   readonly groupBytes: number;
   readonly flushMs: number;
   readonly flushBytes: number;
@@ -64,6 +67,9 @@ export class AppendQueue {
   #writtenMs = 0;
   /** Monotonic time at which the write in flight began; null when none is. */
   #flyingSince: number | null = null;
+  /** Monotonic time of the first entry that waits and is waited for; of those flying, the same. Null when none is. */
+  #waitedSince: number | null = null;
+  #flyingWaitedSince: number | null = null;
   /** Monotonic time since when the group in flight has met a full disk; null when it has not. */
   #fullSince: number | null = null;
   #retryTimer: { handle: TimerHandle; go: () => void } | null = null;
@@ -94,8 +100,10 @@ export class AppendQueue {
     }
     this.#waiting.push(entry);
     this.#waitingBytes += entry.bytes;
-    if (!entry.lazy) this.#start();
-    else this.#startLazily(entry.bytes);
+    if (!entry.lazy) {
+      this.#waitedSince ??= this.#options.clock.monotonic();
+      this.#start();
+    } else this.#startLazily(entry.bytes);
   }
 
   /** True for the entry behind which nothing was pushed yet: what joins it now keeps its place in the order. */
@@ -214,6 +222,9 @@ export class AppendQueue {
     this.#waiting = size === this.#waiting.length ? [] : this.#waiting.slice(size);
     this.#flyingBytes = bytes;
     this.#waitingBytes -= bytes;
+    this.#flyingWaitedSince = this.#waitedSince;
+    // What was cut off waits as long: the time of each entry would cost more than it is worth.
+    if (this.#waiting.length === 0) this.#waitedSince = null;
   }
 
   /** Writes one group, in a fresh segment again when it fails; null when the queue was fenced meanwhile. */
@@ -226,7 +237,7 @@ export class AppendQueue {
         if (this.#dead !== null) return null;
         const appended = await log.append(group);
         this.#fullSince = null;
-        this.#measure(appended.bytes, clock.monotonic() - this.#flyingSince);
+        this.#measure(appended, clock.monotonic() - this.#flyingSince);
         return appended;
       } catch (error) {
         if (this.#dead !== null) return null;
@@ -244,7 +255,11 @@ export class AppendQueue {
   }
 
   /** Keeps a rate over about the last second of writing. */
-  #measure(bytes: number, ms: number): void {
+  #measure({ bytes, addresses }: Appended, ms: number): void {
+    const { writes } = this.#options;
+    writes.seconds.observe(ms / 1000);
+    writes.bytes.observe(bytes);
+    writes.entries.observe(addresses.length);
     const keep = this.#writtenMs > RATE_WINDOW_MS ? 0.5 : 1;
     this.#writtenBytes = this.#writtenBytes * keep + bytes;
     this.#writtenMs = this.#writtenMs * keep + ms;
@@ -285,6 +300,10 @@ export class AppendQueue {
       // A defect in one entry's `written` must leave none behind untold: the rest is lost with the fault that follows.
       this.#flying = told === group.length ? [] : group.slice(told);
       this.#flyingBytes = 0;
+    }
+    if (this.#flyingWaitedSince !== null) {
+      const { clock, writes } = this.#options;
+      writes.ackSeconds.observe((clock.monotonic() - this.#flyingWaitedSince) / 1000);
     }
     this.#options.onGroup(appended);
   }

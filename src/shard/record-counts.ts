@@ -3,8 +3,10 @@
  * the engine as they pass; `fence` settles what becomes of those under way.
  */
 import type { QueuedPublish } from './queued-entry.ts';
+import { WriteFigures } from './write-figures.ts';
 
 export class RecordCounts {
+  readonly writes = new WriteFigures();
   #pendingRecords = 0;
   /** Of those pending, acknowledged already: records of async topics. */
   #pendingShown = 0;

@@ -119,6 +119,7 @@ export class ShardEngine {
       ...options.limits,
       log: options.log,
       clock: options.clock,
+      writes: this.counts.writes,
       triesMax: TRIES_MAX,
       retryMs: options.limits.diskCheckMs,
       giveReserveBack: options.giveReserveBack,

@@ -232,6 +232,30 @@ describe('a drain that is cancelled', () => {
     expect(report).toMatchObject({ outcome: 'clean', requests: 1 });
   });
 
+  it.each(['before', 'while'])('may be asked for %s it starts, and cancelled then too', async (when) => {
+    const drained = new Rig();
+    if (when === 'before') drained.broker.drain('maintenance');
+    const starting = drained.broker.start();
+    await turns(1);
+    if (when === 'while') drained.broker.drain('maintenance');
+    await drained.until(starting);
+    expect(drained.broker.shutdownState).toMatchObject({ phase: 'draining', stopping: false });
+    expect((await drained.client()).socket.closed).not.toBeNull();
+    expect(drained.broker.cancelDrain()).toBe(true);
+    expect(drained.broker.shutdownState.phase).toBe('running');
+    await drained.stop();
+    const called = new Rig();
+    if (when === 'before') called.broker.drain('maintenance');
+    const before = when === 'before' && called.broker.cancelDrain();
+    const calling = called.broker.start();
+    await turns(1);
+    if (when === 'while') called.broker.drain('maintenance');
+    const cancelled = before || called.broker.cancelDrain();
+    await called.until(calling);
+    expect([cancelled, called.broker.shutdownState.phase]).toEqual([true, 'running']);
+    await called.stop();
+  });
+
   it('becomes a stop when one comes, and can be cancelled no more', async () => {
     const rig = await Rig.start();
     rig.broker.drain();

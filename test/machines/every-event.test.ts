@@ -79,6 +79,7 @@ const charts: readonly (readonly [string, AnyStateMachine, object])[] = [
       fatal: false,
       startFailed: false,
       returning: true,
+      drainAsked: null,
       requests: 0,
       stopping: false,
       plan: null,
