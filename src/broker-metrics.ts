@@ -4,7 +4,7 @@
  * distribution once per synced write. Labels are bounded by the build or by the data directory: never a topic, a group
  * or a client.
  */
-import type { RunningBroker } from './broker-status.ts';
+import { isReady, type RunningBroker } from './broker-status.ts';
 import type { Config } from './config.ts';
 import type { ErrorCode } from './errors.ts';
 import type { ChildState, Phase } from './machines/report.ts';
@@ -115,7 +115,7 @@ const brokerFamilies: readonly Family[] = [
     read: ({ state }) => phases.map((phase) => [phase === state.phase ? 1 : 0, { phase }]),
   },
   gauge('sluice_ready', '1 while clients may be sent here, as /readyz says.', ({ running }) =>
-    running.supervisor.getSnapshot().hasTag('ready') ? 1 : 0,
+    isReady(running) ? 1 : 0,
   ),
   gauge('sluice_sessions', 'Connected clients.', ({ running }) => running.assembly.sessions.size),
   counter(

@@ -2,6 +2,7 @@
 import type { Actor, ActorRefFrom } from 'xstate';
 import type { Assembly } from './assembly.ts';
 import { flushEtaMs } from './machines/budget.ts';
+import { ended, shardsOf } from './machines/children.ts';
 import type { ChildRecord, ChildState, Phase, PhaseRecord } from './machines/report.ts';
 import { shardId, type shardMachine } from './machines/shard.ts';
 import type { ShutdownMode } from './machines/shutdown-mode.ts';
@@ -118,11 +119,18 @@ function shardOperation(
   return { operation, operationMs: Math.round(now - operationSince) };
 }
 
-export function readinessOf({ supervisor }: RunningBroker): Shown {
-  const { phase, children } = supervisor.getSnapshot().context;
+/** Clients may be sent here: it runs, and not every shard has failed. */
+export function isReady({ supervisor }: RunningBroker): boolean {
+  const snapshot = supervisor.getSnapshot();
+  const shards = shardsOf(snapshot.context);
+  return snapshot.hasTag('ready') && (shards.length === 0 || shards.some(({ state }) => !ended.includes(state)));
+}
+
+export function readinessOf(running: RunningBroker): Shown {
+  const { phase, children } = running.supervisor.getSnapshot().context;
   const failed = Object.values(children).filter(({ state }) => state === 'failed' || state === 'abandoned');
   return {
-    ready: phase === 'running',
+    ready: isReady(running),
     phase,
     // Part of the topics is better than none: it stays ready, and says what is missing.
     ...(failed.length === 0 ? {} : { degraded: failed.map(({ id, detail }) => `${id}: ${detail}`) }),

@@ -14,6 +14,7 @@ import { BrokerMetrics } from './broker-metrics.ts';
 import type { BrokerOptions, BrokerParts, StopOptions } from './broker-options.ts';
 import { StopProgress } from './broker-progress.ts';
 import {
+  isReady,
   notRunning,
   type RunningBroker,
   readinessOf,
@@ -352,7 +353,7 @@ export class Broker implements AsyncDisposable {
 
   readonly #view: AdminView = {
     live: () => true,
-    ready: () => this.#running?.supervisor.getSnapshot().hasTag('ready') ?? false,
+    ready: () => this.#running !== null && isReady(this.#running),
     readiness: () => (this.#running === null ? { ready: false, phase: 'starting' } : readinessOf(this.#running)),
     status: () => this.status,
     shutdown: () => this.shutdownState,

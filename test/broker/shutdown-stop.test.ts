@@ -141,17 +141,21 @@ describe('the admin endpoint', () => {
     await expectNothingLeft(rig);
   });
 
-  it('stays ready with a failed shard, and names it', async () => {
+  it('stays ready with a failed shard and names it, and is unready when none is left to serve', async () => {
     const rig = await Rig.start({}, { admin: true });
     const client = await rig.client();
-    await client.create(zero);
-    rig.failWrites('shards/00/log', 'EIO');
-    await client.ask({ op: 'publish', topic: zero, value: 1 });
-    const response = await fetch(`http://127.0.0.1:${rig.broker.adminPort}/readyz`, {
-      headers: { connection: 'close' },
-    });
-    expect(response.status).toBe(200);
-    expect(await response.json()).toMatchObject({ ready: true, degraded: [expect.stringContaining('shard-00')] });
+    for (const topic of [zero, topicOn(1)]) await client.create(topic);
+    const fail = async (shard: number, topic: string) => {
+      rig.failWrites(`shards/0${shard}/log`, 'EIO');
+      await client.ask({ op: 'publish', topic, value: 1 });
+      const headers = { connection: 'close' };
+      const response = await fetch(`http://127.0.0.1:${rig.broker.adminPort}/readyz`, { headers });
+      return { status: response.status, body: await response.json() };
+    };
+    const one = await fail(0, zero);
+    expect(one).toMatchObject({ status: 200, body: { ready: true, degraded: [expect.stringContaining('shard-00')] } });
+    const both = await fail(1, topicOn(1));
+    expect(both).toMatchObject({ status: 503, body: { ready: false, phase: 'running' } });
     const stopping = rig.broker.stop();
     let ended = false;
     void stopping.then(() => {
