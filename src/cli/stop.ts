@@ -30,6 +30,7 @@ const flags = {
     text: 'How: `fast` does not wait for consumers and paces nothing but flushes, `immediate` flushes nothing.',
   },
   reason: { kind: 'text', text: 'Why, for the log and the report.' },
+  'for-good': { kind: 'switch', text: 'No broker comes back in its place: clients are closed with 1001, not 1012.' },
   timeout: {
     kind: 'number',
     unit: 'ms',
@@ -67,6 +68,7 @@ export const stop: Command = {
     const answer = await admin.post('/stop', {
       mode: given.mode,
       ...(given.reason === undefined ? {} : { reason: given.reason }),
+      ...(given['for-good'] ? { returning: false } : {}),
     });
     if (!given.wait) {
       terminal.stdout.write(`asked to stop (${given.mode})\n`);

@@ -64,9 +64,12 @@ async function run(argv: readonly string[], admin: string) {
 
 describe('sluice stop', () => {
   it('asks and returns', async () => {
-    const { code, out } = await run(['--mode', 'fast', '--reason', 'why'], await broker([{ phase: 'draining' }], null));
+    const { code, out } = await run(
+      ['--mode', 'fast', '--reason', 'why', '--for-good'],
+      await broker([{ phase: 'draining' }], null),
+    );
     expect([code, out]).toEqual([0, 'asked to stop (fast)\n']);
-    expect(asked).toEqual(['POST /stop {"mode":"fast","reason":"why"}']);
+    expect(asked).toEqual(['POST /stop {"mode":"fast","reason":"why","returning":false}']);
   });
 
   it('follows the phases until the broker is gone, and ends with its exit code', async () => {
