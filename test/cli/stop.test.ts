@@ -171,7 +171,8 @@ describe('sluice stop --wait and the event stream', () => {
     const looks = [{ phase: 'flushing' }, { phase: 'releasing' }];
     const { code, err } = await run(['--wait'], await streaming(chunks, 'break', looks));
     expect([code, words(err)]).toEqual([0, ['draining', 'flushing', 'releasing']]);
-    expect(asked.filter((line) => line === 'GET /shutdown')).toHaveLength(2);
+    // Once for each look at least; the last may be asked for again before the broker is found gone.
+    expect(asked.filter((line) => line === 'GET /shutdown').length).toBeGreaterThanOrEqual(2);
   });
 
   it('takes a stream that is silent for broken', async () => {
