@@ -6,6 +6,8 @@ import { type Durability, type Retention, sameSettings, type Topic, topicNameFau
 import { BrokerError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Clock } from '../ports/clock.ts';
+import type { EntryKind } from '../storage/log.ts';
+import type { ControlBody } from './control-entry.ts';
 import type { ShardEngine } from './shard-engine.ts';
 import { TOPIC_ID_SHARDS } from './shard-state.ts';
 import type { ShardTable } from './shard-table.ts';
@@ -23,6 +25,9 @@ export interface WantedSettings {
   readonly retention?: Retention | undefined;
 }
 
+/** When to come back to a name whose last change waits to be written. */
+const UNSETTLED_RETRY_MS = 1000;
+
 export class Catalogue {
   readonly #shards: ShardTable;
   readonly #clock: Clock;
@@ -30,6 +35,9 @@ export class Catalogue {
   readonly #defaults: CatalogueDefaults;
   readonly #topics = new Map<string, Topic>();
   readonly #creating = new Map<string, Promise<Topic>>();
+  readonly #deleting = new Map<string, Promise<void>>();
+  /** Names whose change was answered OUTCOME_UNKNOWN and may yet be written: none is begun meanwhile. */
+  readonly #unsettled = new Set<string>();
 
   constructor(shards: ShardTable, clock: Clock, logger: Logger, defaults: CatalogueDefaults) {
     this.#shards = shards;
@@ -95,11 +103,17 @@ export class Catalogue {
 
   /**
    * Makes a topic; resolves when it is durable. One that exists is given back when nothing asked for differs, else
-   * TOPIC_EXISTS. INVALID_TOPIC, LIMIT_EXCEEDED, SHARD_FAILED, DRAINING.
+   * TOPIC_EXISTS. INVALID_TOPIC, LIMIT_EXCEEDED, SHARD_FAILED, DRAINING, OUTCOME_UNKNOWN.
    */
   async create(name: string, wanted: WantedSettings): Promise<Topic> {
     const fault = topicNameFault(name);
     if (fault !== null) throw new BrokerError('INVALID_TOPIC', fault);
+    const deleting = this.#deleting.get(name);
+    if (deleting !== undefined) {
+      // Whoever deletes it is told how that went.
+      await deleting.catch(() => {});
+      return this.create(name, wanted);
+    }
     // Looked at and begun in one turn: two who create the same topic must not both make it.
     const existing = this.#topics.get(name) ?? this.#creating.get(name);
     if (existing !== undefined) return this.#sameOrExists(await existing, wanted);
@@ -138,17 +152,57 @@ export class Catalogue {
       durability: wanted.durability ?? this.#defaults.durability,
       retention: wanted.retention ?? { ms: null, bytes: null },
     };
-    await home.changeTopic({ change: 'create', topic });
-    this.#topics.set(name, topic);
+    await this.#change(home, name, { change: 'create', topic }, () => this.#topics.set(name, topic));
     return topic;
   }
 
-  /** Deletes a topic and all in it; resolves when that is durable in its home. UNKNOWN_TOPIC, SHARD_FAILED. */
+  /** Deletes a topic and all in it; resolves when that is durable. UNKNOWN_TOPIC, SHARD_FAILED, OUTCOME_UNKNOWN. */
   async delete(name: string): Promise<void> {
     const topic = this.require(name);
-    await this.#shards.serving(this.#shards.homeOf(name)).changeTopic({ change: 'delete', name, id: topic.id });
-    if (this.#topics.get(name)?.id === topic.id) this.#topics.delete(name);
-    await Promise.all(this.#shards.engines.map((engine) => engine.closeTopic(topic.id)));
+    const deleting = this.#deleting.get(name) ?? this.#delete(topic);
+    this.#deleting.set(name, deleting);
+    try {
+      await deleting;
+    } finally {
+      this.#deleting.delete(name);
+    }
+  }
+
+  async #delete({ name, id }: Topic): Promise<void> {
+    const home = this.#shards.serving(this.#shards.homeOf(name));
+    let closing: Promise<unknown> = Promise.resolve();
+    await this.#change(home, name, { change: 'delete', name, id }, () => {
+      this.#topics.delete(name);
+      closing = Promise.all(this.#shards.engines.map((engine) => engine.closeTopic(id)));
+      closing.catch((error: unknown) => {
+        this.#logger.warn({ topic: name, err: error }, 'partitions of a deleted topic stay until the next start');
+      });
+    });
+    await closing;
+  }
+
+  /** What is written counts, whether or not whoever asked was told in time. */
+  async #change(
+    home: ShardEngine,
+    name: string,
+    body: ControlBody<typeof EntryKind.topic>,
+    apply: () => void,
+  ): Promise<void> {
+    if (this.#unsettled.has(name)) {
+      const text = `an earlier change of topic ${name} waits to be written, and may yet be`;
+      throw new BrokerError('OUTCOME_UNKNOWN', text, { retryAfterMs: UNSETTLED_RETRY_MS });
+    }
+    let written = false;
+    try {
+      await home.changeTopic(body, () => {
+        written = true;
+        this.#unsettled.delete(name);
+        apply();
+      });
+    } catch (error) {
+      if (!written && error instanceof BrokerError && error.code === 'OUTCOME_UNKNOWN') this.#unsettled.add(name);
+      throw error;
+    }
   }
 }
 

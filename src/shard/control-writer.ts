@@ -22,8 +22,11 @@ export class ControlWriter {
     this.#gate = gate;
   }
 
-  changeTopic(body: ControlBody<typeof EntryKind.topic>): Promise<void> {
-    return this.#throughGate(EntryKind.topic, body, (sequence) => this.#state.applyTopic(body, sequence));
+  changeTopic(body: ControlBody<typeof EntryKind.topic>, applied: () => void): Promise<void> {
+    return this.#throughGate(EntryKind.topic, body, (sequence) => {
+      this.#state.applyTopic(body, sequence);
+      applied();
+    });
   }
 
   /** Gives the partition its handle; the entry that says so goes ahead of the first that uses it. */

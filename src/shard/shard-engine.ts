@@ -237,9 +237,12 @@ export class ShardEngine {
 
   // --- topics and partitions ---
 
-  /** Writes a change of the catalogue; resolves when it is durable. Only for topics whose home is this shard. */
-  changeTopic(body: ControlBody<typeof EntryKind.topic>): Promise<void> {
-    return this.#changes.changeTopic(body);
+  /**
+   * Writes a change of the catalogue; resolves when it is durable. Only for topics whose home is this shard. `applied` is
+   * called when it is, also where the answer was OUTCOME_UNKNOWN before that.
+   */
+  changeTopic(body: ControlBody<typeof EntryKind.topic>, applied: () => void = () => {}): Promise<void> {
+    return this.#changes.changeTopic(body, applied);
   }
 
   /** Closes every partition of a deleted topic; resolves when that is durable. */

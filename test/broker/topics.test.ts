@@ -179,3 +179,63 @@ describe('a data directory', () => {
     expect(rig.broker.status['topics']).toBe(1);
   });
 });
+
+describe('a change of a topic whose write hangs', () => {
+  const home = `shards/${shardOfHome}/log`;
+
+  /** Asks for a change that is answered OUTCOME_UNKNOWN, since its write does not come back for long enough. */
+  async function unknown(rig: Rig, command: Readonly<Record<string, unknown>>) {
+    const client = await rig.client();
+    const hold = rig.holdWrites(home);
+    client.send({ ...command, id: 99 });
+    await rig.pass(12_000);
+    expect(client.replyTo(99)).toMatchObject({ op: 'error', code: 'OUTCOME_UNKNOWN', retryable: true });
+    return hold;
+  }
+
+  it('is not begun again meanwhile, and made once when it comes back', async () => {
+    const rig = await Rig.start();
+    const hold = await unknown(rig, { op: 'create', topic: 'orders', partitions: 2 });
+    const client = await rig.client();
+    const again = await client.ask({ op: 'create', topic: 'orders', partitions: 2 });
+    expect(again).toMatchObject({ code: 'OUTCOME_UNKNOWN', retryAfterMs: 1000 });
+    expect(again.message).toContain('waits to be written');
+    hold.release();
+    await turns();
+    expect(await client.create('orders', { partitions: 2 })).toMatchObject({ op: 'created' });
+    const entries = rig.disk.paths.filter((path) => path.includes(home)).map((path) => rig.disk.bytesOf(path));
+    const text = Buffer.concat(entries).toString('latin1');
+    expect(text.split('"change":"create"')).toHaveLength(2);
+    await rig.restart();
+    expect((await (await rig.client()).ask({ op: 'describe', topic: 'orders' })).state).toHaveLength(2);
+    await rig.stop();
+  });
+
+  it('is a deletion all the same when it comes back: nothing is taken into what is gone', async () => {
+    const rig = await filled();
+    const hold = await unknown(rig, { op: 'delete', topic: 'orders' });
+    hold.release();
+    await turns();
+    const client = await rig.client();
+    expect(await client.ask({ op: 'describe', topic: 'orders' })).toMatchObject({ code: 'UNKNOWN_TOPIC' });
+    await expectNothingOld(rig);
+    await rig.restart();
+    await rig.stop();
+  });
+
+  it('deletes once for two who ask, and a creation waits for it', async () => {
+    const rig = await filled();
+    const clients = [await rig.client(), await rig.client(), await rig.client()] as const;
+    const [one, two, made] = await Promise.all([
+      clients[0].ask({ op: 'delete', topic: 'orders' }),
+      clients[1].ask({ op: 'delete', topic: 'orders' }),
+      clients[2].ask({ op: 'create', topic: 'orders', partitions: 1 }),
+    ]);
+    expect([one.op, two.op]).toEqual(['deleted', 'deleted']);
+    expect(made).toMatchObject({ op: 'created', partitions: 1 });
+    await rig.restart();
+    const described = await (await rig.client()).ask({ op: 'describe', topic: 'orders' });
+    expect(described.state).toEqual([{ partition: 0, epoch: 1, start: 0, highWatermark: 0 }]);
+    await rig.stop();
+  });
+});
