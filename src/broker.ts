@@ -306,7 +306,8 @@ export class Broker implements AsyncDisposable {
   async #finish(report: SupervisorReport, data: DataDirectory, held: DataLock): Promise<ShutdownReport> {
     const { disk, logger } = this.#parts;
     const written = this.#complete(report);
-    await held.release();
+    // It ends with the process; what it must not do is keep the report from whoever waits for it.
+    await held.release().catch((error: unknown) => logger.warn({ err: error }, 'the lock was not let go in order'));
     await writeLastShutdown(disk, data, written, logger);
     const { outcome, exitCode, reason, durationMs, lost, unknown, unaccounted, flushedRecords } = report;
     const fields = { outcome, exitCode, reason, durationMs, flushedRecords, lost, unknown, unaccounted };

@@ -141,11 +141,12 @@ function flagLayer(argv: readonly string[], otherSwitches: readonly string[]): {
     if (token.kind !== 'option') continue;
     const { name: flag, value } = token;
     const known = names.get(flag) ?? names.get(flag.replace(/^no-/, ''));
-    if (options[flag] === undefined) {
+    const option = Object.hasOwn(options, flag) ? options[flag] : undefined;
+    if (option === undefined) {
       unknownAt = token.index;
       const flags = Object.keys(options).map((name) => `--${name}`);
       layer.faults.push(`${token.rawName}: no such flag${didYouMean(token.rawName, flags)}`);
-    } else if (options[flag].type === 'string' && (value === undefined || (!token.inlineValue && /^--/.test(value)))) {
+    } else if (option.type === 'string' && (value === undefined || (!token.inlineValue && /^--/.test(value)))) {
       const got =
         value === undefined ? '' : `; got the flag ${value} (write ${token.rawName}=${value} if it is the value)`;
       layer.faults.push(`${token.rawName}: needs a value${got}`);

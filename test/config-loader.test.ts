@@ -264,3 +264,13 @@ describe('options of an embedding application', () => {
     expect(() => completeConfig({ adminHost: '0.0.0.0' })).toThrow(/adminHost: 0\.0\.0\.0 is reachable/);
   });
 });
+
+describe('a setting by the name of a property that every object has', () => {
+  it.each(['__proto__', 'constructor', 'toString', 'hasOwnProperty'])('is as unknown as any other: %s', (name) => {
+    expect(faults([`--${name}`])).toEqual([expect.stringContaining(`--${name}: no such flag`)]);
+    expect(faults([`--${name}=1`])).toEqual([expect.stringContaining(`--${name}: no such flag`)]);
+    expect(faults(['--config=c'], {}, { c: `{"${name}": 1}` })).toEqual([
+      expect.stringContaining(`${name}: no such setting`),
+    ]);
+  });
+});

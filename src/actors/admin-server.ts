@@ -120,7 +120,10 @@ export class AdminServer {
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const url = new URL(request.url ?? '/', 'http://admin');
+    const target = request.url ?? '/';
+    // Such as `//`, which names a host and gives none.
+    if (!URL.canParse(target, 'http://admin')) return send(response, [400, { message: 'the target is no path' }]);
+    const url = new URL(target, 'http://admin');
     const refusal = this.#refusal(request, url.pathname);
     if (refusal !== null) return send(response, refusal);
     if (request.method === 'GET' && url.pathname === '/shutdown' && url.searchParams.has('watch')) {
@@ -207,7 +210,8 @@ export class AdminServer {
       return [403, { message: `the Host ${JSON.stringify(request.headers.host ?? '')} is none of this endpoint` }];
     }
     const { origin } = request.headers;
-    if (origin !== undefined && URL.canParse(origin) && new URL(origin).host !== request.headers.host) {
+    // A page without an origin of its own (`null`: a file, a frame in a sandbox) is foreign too.
+    if (origin !== undefined && (!URL.canParse(origin) || new URL(origin).host !== request.headers.host)) {
       return [403, { message: `pages of ${origin.slice(0, 100)} may not call this endpoint` }];
     }
     if (token !== '' && !sameSecret(request.headers.authorization, `Bearer ${token}`)) {
@@ -219,6 +223,10 @@ export class AdminServer {
   #failed(response: ServerResponse, error: unknown): void {
     if (error instanceof BrokerError && error.code === 'BAD_REQUEST') {
       send(response, [400, { code: error.code, message: error.message }]);
+      return;
+    }
+    if (systemCodeOf(error) === 'ECONNRESET') {
+      this.#options.logger.debug({ err: error }, 'an admin request broke off');
       return;
     }
     this.#options.logger.error({ err: error }, 'an admin request failed');

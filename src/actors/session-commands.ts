@@ -225,9 +225,10 @@ export class SessionCommands implements SubscriptionHost {
     const topic = this.#host.catalogue.require(command.topic);
     const partitions: { partition: number; sequence: number }[] = [];
     for (let partition = 0; partition < topic.partitions; partition += 1) {
-      // One whose shard does not serve is left out: the others can be published to.
-      const engine = this.#host.shards.find(topic, partition);
-      const sequence = engine?.lastSequence(engine.partition(topic, partition), producer) ?? null;
+      // Refused when a shard does not serve: a partition that was left out would be taken for one without any, and its
+      // publisher would begin with sequences that stand for other records.
+      const engine = this.#host.shards.engineOf(topic, partition);
+      const sequence = engine.lastSequence(engine.partition(topic, partition), producer);
       if (sequence !== null) partitions.push({ partition, sequence });
     }
     this.outbox.send(kind, { op: 'producer', ...idOf(command.id), topic: topic.name, producer, partitions });

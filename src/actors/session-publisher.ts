@@ -183,11 +183,14 @@ export class SessionPublisher implements Publisher {
     this.#options.meter.add(batch.length);
     const outcome = sequence === undefined ? reply : new SequencedReply(this, topic, partition, sequence, span, reply);
     if (sequence !== undefined) {
-      const refusal = this.#refused.get(`${topic.name}/${partition}`);
+      const key = `${topic.name}/${partition}`;
+      const refusal = this.#refused.get(key);
       if (refusal !== undefined && sequence > refusal.sequence) {
         reply.refused(refusal.error);
         return null;
       }
+      // It came again: what is sent behind it, in the same breath, is taken again as well.
+      if (sequence === refusal?.sequence) this.#refused.delete(key);
     }
     let engine: ShardEngine;
     try {
@@ -203,8 +206,6 @@ export class SessionPublisher implements Publisher {
 
   noteAccepted(topic: Topic, partition: number, sequence: number, count: number): void {
     const key = `${topic.name}/${partition}`;
-    const refusal = this.#refused.get(key);
-    if (refusal !== undefined && sequence === refusal.sequence) this.#refused.delete(key);
     const last = sequence + count - 1;
     const accepted = this.#accepted.get(key);
     if (accepted === undefined) this.#accepted.set(key, { topic: topic.name, partition, sequence: last });

@@ -22,8 +22,8 @@ import { sameSecret } from './token.ts';
 
 export type LeaveStage = Exclude<GoAway['stage'], 'cancelled'>;
 
-/** Silence after which a client that was told to go is taken to have heard it. */
-const SILENT_MS = 100;
+/** Silence after which a client that was told to go is taken to have heard it: longer than most round trips. */
+const SILENT_MS = 250;
 
 export class Session {
   readonly id: string;

@@ -85,6 +85,7 @@ export class Sessions implements SessionHost {
   #emptyWaiters: (() => void)[] = [];
   #opened = 0;
   #hurried = false;
+  readonly #pauses = new Set<() => void>();
 
   constructor(options: SessionsOptions) {
     this.config = options.config;
@@ -222,6 +223,7 @@ export class Sessions implements SessionHost {
     await this.#closeAsTheySettle(closing, until, pacedMs);
     for (const session of this.#sessions) this.#closeOne(session, closing, until);
     if (this.#sessions.size > 0) await new Promise<void>((resolve) => this.#emptyWaiters.push(resolve));
+    this.#endPauses();
     return this.closedCounts;
   }
 
@@ -296,7 +298,18 @@ export class Sessions implements SessionHost {
 
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
-      this.clock.setTimeout(resolve, ms);
+      const over = (): void => {
+        this.clock.clearTimeout(timer);
+        this.#pauses.delete(over);
+        resolve();
+      };
+      const timer = this.clock.setTimeout(over, ms);
+      this.#pauses.add(over);
     });
+  }
+
+  /** Nothing is waited for any more: no timer stays behind. */
+  #endPauses(): void {
+    for (const over of [...this.#pauses]) over();
   }
 }

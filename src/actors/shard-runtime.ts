@@ -60,6 +60,8 @@ export class ShardRuntime {
   #accepting = false;
   #ended = false;
   #releasing: Promise<void> | null = null;
+  /** The look at the disk under way, or the last one; never rejects. */
+  #look: Promise<void> = Promise.resolve();
   readonly #abort = new AbortController();
   /** What was written when the drain began; null before. */
   #writtenAtDrain: { readonly records: number; readonly bytes: number } | null = null;
@@ -194,6 +196,8 @@ export class ShardRuntime {
   }
 
   async #letGo(): Promise<void> {
+    // The reserve may be being written.
+    await this.#look;
     if (this.#engine !== null) await this.#engine.release();
     else if (this.#open !== null) await closeStores(this.#open);
   }
@@ -251,7 +255,9 @@ export class ShardRuntime {
       );
     }
     if (!this.#looking) return;
-    this.#diskTimer = clock.setTimeout(() => void this.#lookAtDisk(), config.diskCheckMs);
+    this.#diskTimer = clock.setTimeout(() => {
+      this.#look = this.#lookAtDisk();
+    }, config.diskCheckMs);
   }
 
   async #welcomeSpace(): Promise<void> {

@@ -6,8 +6,9 @@
 import { Worker } from 'node:worker_threads';
 import type { Watchdog } from '../ports/watchdog.ts';
 
-/** The shared words: the time to act (monotonic ns, 0 for never), and the length of the report. */
-export const WATCHDOG_BYTES_MAX = 64 * 1024;
+/** Room for the report of as many shards as there can be, and guests: a third of a KiB each. Touched as it is used. */
+const REPORT_BYTES_MAX = 1024 * 1024;
+/** The report lies behind the shared words: the times to act (monotonic ns, 0 for never), and its length. */
 export const REPORT_AT = 24;
 
 /** The report is written this much before the kill. */
@@ -21,7 +22,7 @@ export interface WatchdogData {
 
 /** Starts the threads. Only from the built package: a thread loads a file of its own. */
 export function startWatchdog(reportPath: string): Watchdog {
-  const shared = new SharedArrayBuffer(REPORT_AT + WATCHDOG_BYTES_MAX);
+  const shared = new SharedArrayBuffer(REPORT_AT + REPORT_BYTES_MAX);
   const times = new BigInt64Array(shared, 0, 2);
   const length = new Int32Array(shared, 16, 1);
   const text = new Uint8Array(shared, REPORT_AT);
@@ -36,7 +37,7 @@ export function startWatchdog(reportPath: string): Watchdog {
   }
   return {
     arm: (ms, report) => {
-      const bytes = Buffer.from(report).subarray(0, WATCHDOG_BYTES_MAX);
+      const bytes = Buffer.from(report).subarray(0, REPORT_BYTES_MAX);
       Atomics.store(length, 0, 0);
       text.set(bytes);
       Atomics.store(length, 0, bytes.length);

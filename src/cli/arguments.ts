@@ -75,7 +75,7 @@ function split(
     if (token.kind === 'positional' && token.index !== unknownAt + 1) positionals.push(token.value);
     if (token.kind !== 'option') continue;
     const { name, rawName, value } = token;
-    const flag = flags[name];
+    const flag = Object.hasOwn(flags, name) ? flags[name] : undefined;
     if (flag === undefined || !rawName.startsWith('--')) {
       unknownAt = token.index;
       faults.push(

@@ -23,7 +23,8 @@ function given(flag: string, variable: string): string | undefined {
 function shardCount(): number {
   try {
     const identity = path.join(given('--data', 'SLUICE_DATA') ?? './data', 'sluice.json');
-    return Number((JSON.parse(fs.readFileSync(identity, 'utf8')) as { shards?: number }).shards);
+    // Read as bytes: read as text, Node ends the process where the disk fails the close.
+    return Number((JSON.parse(fs.readFileSync(identity).toString()) as { shards?: number }).shards);
   } catch {
     // None yet, or not readable: the broker itself says so, where that matters.
     return Number(given('--shards', 'SLUICE_SHARDS') ?? SHARDS_DEFAULT);

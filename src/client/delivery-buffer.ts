@@ -44,12 +44,14 @@ export class DeliveryBuffer {
     return [...this.#positions.values()].map((position) => ({ ...position }));
   }
 
-  /** The broker's word on where it begins; the loop's own position goes before it where there is one. */
+  /**
+   * The broker's word on where it begins; the loop's own position goes before it where there is one. A partition that
+   * is not among them is not served now, and the loop goes on where it was when it is again.
+   */
   begin(partitions: readonly SubscribedPartition[]): void {
-    const known = new Map(this.#positions);
-    this.#positions.clear();
-    for (const { partition, offset, epoch, highWatermark } of partitions) {
-      this.#positions.set(partition, { partition, offset, epoch, ...known.get(partition), highWatermark });
+    for (const given of partitions) {
+      const { partition, highWatermark } = given;
+      this.#positions.set(partition, { ...given, ...this.#positions.get(partition), highWatermark });
     }
   }
 

@@ -166,7 +166,7 @@ export class Dispatcher {
       const duplicate = mark === 1;
       if (duplicate && frame.sends === 1) {
         // Sent once, so it cannot be a duplicate of itself: its sequence stands for another record.
-        this.#refuse(frame, clientError('SEQUENCE_OUT_OF_ORDER', 'not stored: its sequence is that of another record'));
+        this.#refuse(frame, clientError('SEQUENCE_OUT_OF_ORDER', 'not stored: its sequence is taken'));
         continue;
       }
       frame.lane.settled(frame);

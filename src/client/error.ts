@@ -67,8 +67,9 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** The error that a reply tells. */
+/** The error that a reply tells; BAD_REPLY when it names none. */
 export function errorOf(reply: ErrorReply): SluiceError {
   const { code, message, retryable, retryAfterMs } = reply;
+  if (typeof code !== 'string') return clientError('BAD_REPLY', 'an error without a code');
   return new SluiceError(code, message, { retryable, retryAfterMs: retryAfterMs && pauseMs(retryAfterMs) });
 }

@@ -28,5 +28,6 @@ export function encodeHeader(header: object): Uint8Array<ArrayBuffer> {
 export function decodeFrame(data: string | Uint8Array): ReceivedFrame {
   if (typeof data === 'string') return { reply: JSON.parse(data), body: nothing };
   const headerEnd = 4 + new DataView(data.buffer, data.byteOffset, data.byteLength).getUint32(0);
+  if (headerEnd > data.length) throw new RangeError('the header is longer than its frame');
   return { reply: JSON.parse(decoder.decode(data.subarray(4, headerEnd))), body: data.subarray(headerEnd) };
 }

@@ -170,7 +170,7 @@ export class Link {
         if (this.#up) this.#options.events.reply(reply, body);
       }
     } catch (error) {
-      this.#giveUp(clientError('BAD_REPLY', `cannot read the broker's frame: ${messageOf(error)}`, error));
+      this.#giveUp(clientError('BAD_REPLY', `cannot read a frame: ${messageOf(error)}`, error));
     }
   }
 
@@ -214,7 +214,7 @@ export class Link {
   }
 
   #ended(code: number, reason: string): void {
-    const text = `the connection ended with code ${code}${reason === '' ? '' : `: ${reason}`}`;
+    const text = `closed with ${code}${reason === '' ? '' : `: ${reason}`}`;
     if (code !== 1008 && (code < 4000 || code > 4099)) {
       this.#lost(this.#complaint ?? clientError('CONNECTION_LOST', text));
       return;

@@ -96,7 +96,7 @@ export class Outbox {
       this.#waiting.size >= recordsMax ||
       this.#waiting.bytes + record.bytes > bytesMax
     ) {
-      throw clientError('OUTBOX_FULL', `${this.records} records wait for their acks`);
+      throw clientError('OUTBOX_FULL', `${this.records} records wait for acks`);
     } else {
       this.#waiting.push(record);
     }

@@ -10,38 +10,25 @@
  *             q/<handle>/<producer>  producer window, as numbers
  *   index     u32 handle, u64 offset   →   u64 time, u64 segment, u64 position
  */
-import type { EpochStart } from '../domain/epoch.ts';
-import { ProducerWindow } from '../domain/producer-window.ts';
+import type { ProducerWindow } from '../domain/producer-window.ts';
 import { getUint64, setUint64 } from '../domain/record-batch.ts';
-import type { Durability, Topic } from '../domain/topic.ts';
 import { BrokerError } from '../errors.ts';
 import type { LogAddress } from '../storage/log.ts';
 import type { MetaStore, MetaWrite } from '../storage/meta.ts';
+import {
+  CHECKPOINT_VERSION,
+  type CheckpointRow,
+  checkpointRow,
+  handleRow,
+  offsetRow,
+  type PartitionRow,
+  partitionRow,
+  rowKey,
+  topicRow,
+  windowRow,
+} from './checkpoint-row.ts';
 import { type IndexPoint, Partition } from './partition.ts';
 import { ShardState } from './shard-state.ts';
-
-const CHECKPOINT_VERSION = 1;
-
-interface CheckpointRow {
-  readonly version: number;
-  readonly applied: number;
-  /** Where the entry behind `applied` lies. */
-  readonly address: LogAddress;
-  readonly epoch: number;
-  readonly lastTime: number;
-  readonly nextHandle: number;
-}
-
-interface PartitionRow {
-  readonly topic: string;
-  readonly topicId: number;
-  readonly partition: number;
-  readonly durability: Durability;
-  readonly epochs: readonly EpochStart[];
-  readonly start: number;
-  readonly durable: number;
-  readonly lastPoint: LogAddress | null;
-}
 
 export interface LoadedCheckpoint {
   readonly state: ShardState;
@@ -64,30 +51,27 @@ function readRows(rows: readonly { key: Uint8Array; value: Uint8Array }[], shard
   const windows: [string, ProducerWindow][] = [];
   let from: LoadedCheckpoint['from'] = null;
   for (const row of rows) {
-    const key = text(row.key);
-    const name = key.slice(2);
+    const { table, name } = rowKey(text(row.key));
     const value: unknown = JSON.parse(text(row.value));
-    switch (key[0]) {
+    switch (table) {
       case 'c':
-        from = restoreHead(state, value as CheckpointRow);
+        from = restoreHead(state, checkpointRow.parse(value));
         break;
       case 't':
-        state.topics.set(name, value as Topic);
+        state.topics.set(name, topicRow.parse(value));
         break;
       case 'p':
-        state.restorePartition(partitionFrom(Number(name), value as PartitionRow));
+        state.restorePartition(partitionFrom(handleRow(name), partitionRow.parse(value)));
         break;
       case 'o':
-        state.offsets.set(name, value as number);
+        state.offsets.set(name, offsetRow(value));
         break;
       case 'd':
-        state.delivered.set(name, value as number);
+        state.delivered.set(name, offsetRow(value));
         break;
       case 'q':
-        windows.push([name, ProducerWindow.fromNumbers(value as number[])]);
+        windows.push([name, windowRow(value)]);
         break;
-      default:
-        throw new BrokerError('META_DAMAGED', `unknown row ${JSON.stringify(key)}`);
     }
   }
   windows.sort(([, a], [, b]) => a.lastTime - b.lastTime);
@@ -97,12 +81,6 @@ function readRows(rows: readonly { key: Uint8Array; value: Uint8Array }[], shard
 }
 
 function restoreHead(state: ShardState, row: CheckpointRow): LoadedCheckpoint['from'] {
-  if (row.version !== CHECKPOINT_VERSION) {
-    throw new BrokerError(
-      'META_DAMAGED',
-      `checkpoint version ${row.version} is unknown; expected ${CHECKPOINT_VERSION}`,
-    );
-  }
   state.applied = row.applied;
   state.epoch = row.epoch;
   state.lastTime = row.lastTime;
@@ -143,7 +121,7 @@ export function takeCheckpoint(state: ShardState, address: LogAddress): TakenChe
   };
   for (const name of changes.topics) row(`t/${name}`, state.topics.get(name));
   for (const partition of changes.partitions) {
-    row(`p/${partition.handle}`, partition.closed ? undefined : partitionRow(partition));
+    row(`p/${partition.handle}`, partition.closed ? undefined : rowOf(partition));
     if (partition.closed) closed.push(partition.handle);
     if (partition.closed || partition.unsavedPoints.length === 0) continue;
     points.push({ partition, taken: partition.unsavedPoints.length });
@@ -170,9 +148,9 @@ export function takeCheckpoint(state: ShardState, address: LogAddress): TakenChe
   return { writes, closed, saved };
 }
 
-function partitionRow(partition: Partition): PartitionRow {
+function rowOf(partition: Partition): PartitionRow {
   const { topic, topicId, durability, epochs, start, durable, lastPoint } = partition;
-  return { topic, topicId, partition: partition.partition, durability, epochs, start, durable, lastPoint };
+  return { topic, topicId, partition: partition.partition, durability, epochs: [...epochs], start, durable, lastPoint };
 }
 
 export function indexKey(handle: number, offset: number): Uint8Array {

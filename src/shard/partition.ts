@@ -38,6 +38,8 @@ export class Partition {
   durable = 0;
   /** Next offset to be given out; ahead of `durable` by what is queued or being written. */
   accepted = 0;
+  /** Next offset not to be shown; ahead of `durable` by what an async topic shows from memory. */
+  shown = 0;
   /** The topic is gone; nothing is read or written any more. */
   closed = false;
   /** Its closing is queued: nothing may be queued behind that. */
@@ -62,7 +64,7 @@ export class Partition {
 
   /** Next offset that consumers may not yet see: what its topic's durability promises to keep lies below. */
   get highWatermark(): number {
-    return this.durability === 'sync' ? this.durable : this.accepted;
+    return Math.max(this.durable, this.shown);
   }
 
   beginEpoch(): void {

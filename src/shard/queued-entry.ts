@@ -26,6 +26,7 @@ export class QueuedPublish implements QueuedEntry {
   readonly stamp: BatchStamp;
   readonly count: number;
   readonly bytes: number;
+  /** Shown and acknowledged already. */
   readonly lazy: boolean;
   readonly stored: StoredBatch;
   readonly #head: Uint8Array;
@@ -46,7 +47,7 @@ export class QueuedPublish implements QueuedEntry {
     this.partition = partition;
     this.stamp = stamp;
     this.count = count;
-    this.lazy = partition.durability === 'async';
+    this.lazy = outcome === null;
     this.bytes = head.length + batch.length + ENTRY_OVERHEAD_BYTES;
     this.#head = head;
     this.#batch = batch;

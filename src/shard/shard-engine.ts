@@ -204,8 +204,8 @@ export class ShardEngine {
       epoch: partition.epoch,
     };
     this.state.lastTime = stamp.time;
+    const shown = this.#mayShowNow(partition);
     partition.accepted += request.count;
-    const shown = partition.durability === 'async';
     const outcome = shown ? null : request.outcome;
     const publish = new QueuedPublish(partition, stamp, request.batch, request.count, outcome, this.#onPublishWritten);
     if (request.producer !== null) this.#inFlight.add(publish);
@@ -214,8 +214,18 @@ export class ShardEngine {
     if (this.#failure !== null || !shown) return;
     // Shown and acknowledged from memory: what an async topic promises.
     this.#recent.add(partition, publish.stored);
+    partition.shown = partition.accepted;
     request.outcome.published(stamp.baseOffset, stamp.epoch, false);
     this.#markAdvanced(partition);
+  }
+
+  /**
+   * What an async topic takes is shown before it is durable, but for the very first of a partition: were the partition
+   * itself lost in a crash, it would begin anew in the same epoch, and its offsets would name other records.
+   */
+  #mayShowNow(partition: Partition): boolean {
+    const { durability, handle, highWatermark, accepted } = partition;
+    return durability === 'async' && this.state.partitions.has(handle) && highWatermark === accepted;
   }
 
   readonly #onPublishWritten = (publish: QueuedPublish, sequence: number, address: LogAddress): void => {

@@ -146,6 +146,12 @@ export class ShardState {
       case EntryKind.delivered:
         this.applyDelivered(readControl(EntryKind.delivered, entry.body), entry.sequence);
         return;
+      default:
+        // Passed over, it would leave a state that is not that of the log.
+        throw new BrokerError(
+          'LOG_VERSION',
+          `entry ${entry.sequence} of shard ${this.shard} is of kind ${String(entry.kind satisfies never)}, which this Sluice does not know`,
+        );
     }
   }
 

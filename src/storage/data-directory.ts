@@ -9,8 +9,9 @@ import type { Disk } from './disk.ts';
 
 export const DATA_FORMAT = 1;
 
+const formatSchema = z.object({ format: z.number().int() });
 const identitySchema = z.object({
-  format: z.number().int(),
+  format: z.literal(DATA_FORMAT),
   shards: z.number().int().min(1).max(256),
   clusterId: z.string(),
   createdAt: z.number().int(),
@@ -86,7 +87,7 @@ export async function prepareDataDirectory(disk: Disk, path: string): Promise<vo
   });
   if ((await readDataDirectory(disk, path)) !== null) return;
   const names = await usable(path, 'listed', () => disk.list(path));
-  const ours = new Set(['lock', 'LOCK', `${basename(identityPath(path))}.new`]);
+  const ours = new Set(['lock', 'LOCK', 'LOCK.new', `${basename(identityPath(path))}.new`]);
   const foreign = names.filter((name) => !ours.has(name) && !harmless.has(name));
   if (foreign.length === 0) return;
   throw new BrokerError(
@@ -112,18 +113,22 @@ async function syncNames(disk: Disk, path: string): Promise<void> {
 export async function readDataDirectory(disk: Disk, path: string): Promise<DataDirectory | null> {
   const bytes = await usable(path, 'read', () => disk.readSmallFile(identityPath(path)));
   if (bytes === null) return null;
-  let identity: DataIdentity;
+  let format: number;
+  let identity: DataIdentity | null;
   try {
-    identity = identitySchema.parse(JSON.parse(Buffer.from(bytes).toString()));
+    const parsed: unknown = JSON.parse(Buffer.from(bytes).toString());
+    ({ format } = formatSchema.parse(parsed));
+    // What else a newer version wrote is its own affair.
+    identity = format > DATA_FORMAT ? null : identitySchema.parse(parsed);
   } catch (error) {
     throw new BrokerError('DATA_DIR_INVALID', `${identityPath(path)} does not read as one: ${messageOf(error)}`, {
       cause: error,
     });
   }
-  if (identity.format > DATA_FORMAT) {
+  if (identity === null) {
     throw new BrokerError(
       'DATA_DIR_VERSION',
-      `${path} has data format ${identity.format}; this Sluice knows up to ${DATA_FORMAT}. Use the newer version that wrote it`,
+      `${path} has data format ${format}; this Sluice knows up to ${DATA_FORMAT}. Use the newer version that wrote it`,
     );
   }
   return new DataDirectory(path, identity, false);

@@ -45,6 +45,10 @@ export class EntryReader {
   readonly #open = new Map<number, OpenSegment>();
   /** Descriptors being let go of. */
   readonly #closing = new Set<Promise<void>>();
+  /** Reads under way, and who waits for their end. */
+  #uses = 0;
+  readonly #unused: (() => void)[] = [];
+  #closed = false;
 
   constructor(disk: Disk) {
     this.#disk = disk;
@@ -69,24 +73,30 @@ export class EntryReader {
     this.#closeUnused(open);
   }
 
-  /** Resolves when every descriptor is let go of. */
+  /** Resolves when every descriptor is let go of: reads under way are over by then. */
   async close(): Promise<void> {
+    this.#closed = true;
     for (const first of [...this.#open.keys()]) this.drop(first);
+    if (this.#uses > 0) await new Promise<void>((resolve) => this.#unused.push(resolve));
     while (this.#closing.size > 0) await Promise.all(this.#closing);
   }
 
   async #using<T>(segment: Segment, run: (file: DiskFile) => Promise<T>): Promise<T> {
+    if (this.#closed) throw new BrokerError('LOG_READ_FAILED', 'the log is closed');
     const open = this.#open.get(segment.first) ?? { file: this.#openFile(segment), users: 0, dropped: false };
     // Set again, so that the map's own order is the order of last use.
     this.#open.delete(segment.first);
     this.#open.set(segment.first, open);
     open.users += 1;
+    this.#uses += 1;
     this.#dropIdle();
     try {
       return await run(await open.file);
     } finally {
       open.users -= 1;
+      this.#uses -= 1;
       this.#closeUnused(open);
+      if (this.#uses === 0) for (const resolve of this.#unused.splice(0)) resolve();
     }
   }
 

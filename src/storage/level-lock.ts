@@ -6,10 +6,13 @@
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Level } from 'level';
-import { BrokerError, messageOf } from '../errors.ts';
+import { BrokerError, messageOf, systemCodeOf } from '../errors.ts';
 import type { AcquireDataLock, DataLock, LockHolder } from './data-lock.ts';
 import type { Disk } from './disk.ts';
 import { tableFault } from './level-table-check.ts';
+
+/** The file in the store that the kernel's lock is on: LevelDB's own name for it. */
+const LOCK_FILE = 'LOCK';
 
 /**
  * Directories held by this process. Looked at before LevelDB is asked: refusing a second opener in one process, it
@@ -42,9 +45,13 @@ export function levelLock(disk: Disk): AcquireDataLock {
     }
     let releasing: Promise<void> | null = null;
     const release = async (): Promise<void> => {
-      await disk.remove(named);
-      await store.close();
-      released();
+      try {
+        await disk.remove(named);
+      } finally {
+        // The name is for people; the lock goes whatever becomes of it.
+        await store.close();
+        released();
+      }
     };
     return {
       release: () => {
@@ -57,8 +64,8 @@ export function levelLock(disk: Disk): AcquireDataLock {
 
 async function openStore(path: string, holder: () => Promise<string>, disk: Disk): Promise<Level> {
   // A damaged table file would end the process instead of failing the open.
-  const fault = await tableFault(path);
-  if (fault !== null) return remake(path, holder, disk, new Error(fault));
+  const fault = await faultOf(path);
+  if (fault !== null) return remake(path, holder, disk, fault);
   const store = new Level(path);
   try {
     await store.open();
@@ -73,9 +80,27 @@ async function openStore(path: string, holder: () => Promise<string>, disk: Disk
   }
 }
 
-/** The store holds nothing: a damaged one is made anew. Making it takes the lock as well, so a holder is still safe. */
+/** Why the store's tables can't be trusted; null when they can. One that does not even read, such as a file, is damaged. */
+async function faultOf(path: string): Promise<unknown> {
+  try {
+    const fault = await tableFault(path);
+    return fault === null ? null : new Error(fault);
+  } catch (error) {
+    return error;
+  }
+}
+
+/**
+ * The store holds nothing: a damaged one is made anew. All but its lock file, which may be another's: with it removed,
+ * the next opener would lock a new file of that name, and two would hold the directory.
+ */
 async function remake(path: string, holder: () => Promise<string>, disk: Disk, cause: unknown): Promise<Level> {
-  await disk.removeTree(path);
+  const directory = path.slice(0, -'/lock'.length);
+  try {
+    await removeDamaged(path, disk);
+  } catch (error) {
+    throw notLockable(directory, cause, error);
+  }
   const store = new Level(path);
   try {
     await store.open();
@@ -83,11 +108,22 @@ async function remake(path: string, holder: () => Promise<string>, disk: Disk, c
   } catch (error) {
     await store.close();
     if (isLocked(error))
-      throw new BrokerError('DATA_DIR_LOCKED', `${path.slice(0, -'/lock'.length)} is held by ${await holder()}`, {
-        cause: error,
-      });
-    throw notLockable(path.slice(0, -'/lock'.length), cause, error);
+      throw new BrokerError('DATA_DIR_LOCKED', `${directory} is held by ${await holder()}`, { cause: error });
+    throw notLockable(directory, cause, error);
   }
+}
+
+async function removeDamaged(path: string, disk: Disk): Promise<void> {
+  let names: readonly string[];
+  try {
+    names = await disk.list(path);
+  } catch (error) {
+    const code = systemCodeOf(error);
+    if (code === 'ENOTDIR') await disk.remove(path);
+    else if (code !== 'ENOENT') throw error;
+    return;
+  }
+  for (const name of names) if (name !== LOCK_FILE) await disk.removeTree(join(path, name));
 }
 
 /** `why` is what went wrong first, `cause` what did last. */

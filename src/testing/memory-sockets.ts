@@ -28,6 +28,8 @@ export interface DialOptions {
   readonly origin?: string;
   readonly userAgent?: string;
   readonly subprotocols?: readonly string[];
+  /** Time on this connection alone, where its frames take longer or shorter than those of others. */
+  readonly clock?: Clock;
 }
 
 export interface MemoryNetwork {
@@ -59,9 +61,9 @@ export function memoryNetwork({ clock }: { readonly clock: Clock }): MemoryNetwo
 
   const dial = (options: DialOptions = {}): MemoryClient => {
     dialled += 1;
-    const link = new MemoryLink(clock, options.remote ?? `memory:${dialled}`);
+    const link = new MemoryLink(options.clock ?? clock, options.remote ?? `memory:${dialled}`);
     // The address is looked up a turn later, when the connection would be made.
-    clock.defer(() => {
+    (options.clock ?? clock).defer(() => {
       const [first] = listeners.values();
       const listener = options.port === undefined ? first : listeners.get(options.port);
       if (listener === undefined) link.refuse({ status: 0, line: 'nothing listens there' });

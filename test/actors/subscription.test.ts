@@ -82,6 +82,7 @@ describe('deliveries', () => {
     const client = await rig.client();
     await client.create('safe');
     await client.create('fast', { durability: 'async' });
+    await client.publishAll('fast', 0, ['opens the partition']);
     for (const topic of ['safe', 'fast']) await client.ask({ op: 'subscribe', topic });
     const hold = rig.holdWrites('/log/');
     for (const topic of ['safe', 'fast']) client.send({ op: 'publish', topic, partition: 0, value: topic });

@@ -108,3 +108,10 @@ describe('parseArguments', () => {
     expect(lines).toHaveLength(3);
   });
 });
+
+describe('a flag by the name of a property that every object has', () => {
+  it.each(['__proto__', 'constructor', 'toString', 'hasOwnProperty'])('is as unknown as any other: --%s', (name) => {
+    expect(message([`--${name}`])).toContain(`--${name}: no such flag`);
+    expect(message([`--${name}=1`])).toContain(`--${name}: no such flag`);
+  });
+});

@@ -259,7 +259,7 @@ export class FakeBroker {
             epoch: 1,
             highWatermark: records.length,
           };
-          standing.socket.receive(Buffer.concat([encodeHeader(header), body]));
+          standing.socket.receive(new Uint8Array(Buffer.concat([encodeHeader(header), body])));
           at += views.length;
           standing.credit -= views.length;
         }

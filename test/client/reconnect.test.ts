@@ -280,7 +280,7 @@ describe('the end of a connection', () => {
     expect(client.state).toBe('closed');
     const pending: Promise<unknown>[] = [ack, drained, next];
     expect(await Promise.all(pending.map((each) => outcome(each)))).toEqual(Array(3).fill('CONNECTION_REFUSED'));
-    await expect(client.topics()).rejects.toThrow(`code ${code}: not you`);
+    await expect(client.topics()).rejects.toThrow(`closed with ${code}: not you`);
     expect(() => client.subscribe('t')).toThrow('not you');
     await rig.clock.advance(60_000);
     expect(rig.broker.dials).toBe(1);

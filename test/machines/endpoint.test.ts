@@ -156,3 +156,24 @@ describe.each([
     }
   });
 });
+
+describe('an endpoint that fails with what is no Error', () => {
+  it.each([
+    ['gateway', gatewayMachine],
+    ['admin', adminMachine],
+  ] as const)('tells it as it is: %s', async (_, machine) => {
+    const details: unknown[] = [];
+    const parent = createActor(
+      fromTransition((_state, event: { type: string; detail?: unknown }) => void details.push(event.detail), undefined),
+    );
+    parent.start();
+    const bind = fromPromise(async () => Promise.reject('only a text'));
+    const actor = createActor((machine as AnyStateMachine).provide({ actors: { bind } } as never), {
+      input: { parent, now: () => 0 },
+    });
+    actor.start();
+    await settle();
+    expect(actor.getSnapshot().value).toBe('failed');
+    expect(details).toContain('only a text');
+  });
+});

@@ -9,11 +9,27 @@ const orders = topic('orders');
 describe('a publish to an async topic', () => {
   test('is answered in the same call, and readable before it is written', async () => {
     const rig = await ShardRig.open();
+    rig.publish(ticks, 0, ['opens the partition']);
+    await quiet();
     const outcome = rig.publish(ticks, 0, ['a', 'b']);
-    expect(outcome.is).toEqual({ offset: 0, epoch: 1, duplicate: false });
+    expect(outcome.is).toEqual({ offset: 1, epoch: 1, duplicate: false });
     const partition = rig.partition(ticks, 0);
-    expect([partition.highWatermark, partition.durable]).toEqual([2, 0]);
+    expect([partition.highWatermark, partition.durable]).toEqual([3, 1]);
+    expect(await rig.values(ticks, 0)).toEqual(['opens the partition', 'a', 'b']);
+  });
+
+  test('waits for the write when it is the first of its partition, and so does what comes behind it meanwhile', async () => {
+    const rig = await ShardRig.open();
+    const first = rig.publish(ticks, 0, ['a']);
+    const second = rig.publish(ticks, 0, ['b']);
+    expect([first.is, second.is]).toEqual([null, null]);
+    expect(rig.partition(ticks, 0).highWatermark).toBe(0);
+    await quiet();
+    expect(first.is).toEqual({ offset: 0, epoch: 1, duplicate: false });
+    expect(second.is).toEqual({ offset: 1, epoch: 1, duplicate: false });
     expect(await rig.values(ticks, 0)).toEqual(['a', 'b']);
+    const third = rig.publish(ticks, 0, ['c']);
+    expect(third.is).toEqual({ offset: 2, epoch: 1, duplicate: false });
   });
 
   test('is written within flushMs', async () => {
@@ -78,11 +94,13 @@ describe('a publish to an async topic', () => {
   test('is answered with its offset when it is sent again before it is written', async () => {
     const rig = await ShardRig.open();
     const producer = { id: 'p', sequence: 4 };
+    rig.publish(ticks, 0, ['opens the partition']);
+    await quiet();
     rig.publish(ticks, 0, ['a'], producer);
-    expect(rig.publish(ticks, 0, ['a'], producer).is).toEqual({ offset: 0, epoch: 1, duplicate: true });
+    expect(rig.publish(ticks, 0, ['a'], producer).is).toEqual({ offset: 1, epoch: 1, duplicate: true });
     await rig.engine.settle();
-    expect(rig.publish(ticks, 0, ['a'], producer).is).toEqual({ offset: 0, epoch: 1, duplicate: true });
-    expect(await rig.values(ticks, 0)).toEqual(['a']);
+    expect(rig.publish(ticks, 0, ['a'], producer).is).toEqual({ offset: 1, epoch: 1, duplicate: true });
+    expect(await rig.values(ticks, 0)).toEqual(['opens the partition', 'a']);
   });
 });
 
