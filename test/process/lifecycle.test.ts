@@ -107,49 +107,6 @@ describe('a broker that is told to stop', { timeout: 60_000 }, () => {
     expect(await broker.exited).toEqual({ code: 0, signal: null });
   });
 
-  it('takes two SIGINT of one keystroke for one', async () => {
-    const data = await folder();
-    const broker = await start({ data, flags: ['--announce-ms', '700'] });
-    broker.signal('SIGINT');
-    await pause(50);
-    broker.signal('SIGINT');
-    expect(await broker.exited).toEqual({ code: 0, signal: null });
-    expect(await lastReport(data)).toMatchObject({ requests: 1, mode: 'graceful', outcome: 'clean' });
-  });
-
-  it('hurries at a SIGINT that comes a second later, and still flushes', async () => {
-    const data = await folder();
-    const broker = await start({ data, flags: ['--announce-ms', '15000'] });
-    const wire = await Wire.open(broker.url);
-    broker.signal('SIGINT');
-    await wire.reply(({ op }) => op === 'goaway');
-    expect(await wire.ask({ op: 'publish', topic: 'a', key: 'k', value: 1 })).toMatchObject({ op: 'published' });
-    await pause(1100);
-    broker.signal('SIGINT');
-    expect(await broker.exited).toEqual({ code: 0, signal: null });
-    const report = await lastReport(data);
-    expect(report).toMatchObject({ requests: 2, mode: 'fast', outcome: 'clean', reason: 'SIGINT' });
-    expect(report.durationMs).toBeLessThan(5000);
-  });
-
-  it('counts repeated SIGTERM and lets none of them hurry it', async () => {
-    const data = await folder();
-    const broker = await start({ data, flags: ['--announce-ms', '500'] });
-    const signalled = broker.line(({ msg }) => msg === 'announcing');
-    for (let sent = 0; sent < 200; sent += 1) broker.signal('SIGTERM');
-    await signalled;
-    for (let sent = 0; sent < 20; sent += 1) {
-      broker.signal('SIGTERM');
-      await pause(5);
-    }
-    expect(await broker.exited).toEqual({ code: 0, signal: null });
-    const report = await lastReport(data);
-    expect(report).toMatchObject({ mode: 'graceful', outcome: 'clean' });
-    expect(report.requests).toBeGreaterThan(5);
-    const announced = report.phases.find(({ phase }) => phase === 'announcing');
-    expect(announced?.durationMs).toBeGreaterThan(400);
-  });
-
   it('ends at once and says so when an operator forces it', async () => {
     const data = await folder();
     const broker = await start({ data, flags: ['--announce-ms', '15000'] });

@@ -1,62 +1,13 @@
-/**
- * How a broker process starts, from the outside: interrupted, again and again on one data directory, and where another
- * is there already.
- */
+/** How a broker process starts, from the outside: again and again on one data directory, and where another is already. */
 import { readdir, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { freePort, runCommand } from '../support/broker-process.ts';
-import { brokerRig, lastReport, pause } from '../support/broker-rig.ts';
-import { PublishLoad } from '../support/publish-load.ts';
+import { brokerRig, lastReport } from '../support/broker-rig.ts';
 import { recordsOf, Wire } from '../support/wire.ts';
 
 const { folder, start, spawn, cleanup } = brokerRig();
-
-describe('a start that is interrupted', { timeout: 60_000 }, () => {
-  it.each([60, 100, 140, 180, 220, 260, 300, 350, 400, 500])('ends with 0 at SIGTERM after %d ms', async (ms) => {
-    const data = await folder();
-    const broker = spawn({ data });
-    await pause(ms);
-    const exit = await broker.stop('SIGTERM');
-    // Before Node has run the first line of the command there is nobody to take a signal, and nothing to lose.
-    if (exit.signal === 'SIGTERM') expect(broker.lines).toEqual([]);
-    else expect(exit, broker.output).toEqual({ code: 0, signal: null });
-    const again = await start({ data });
-    expect((await again.stop()).code).toBe(0);
-  });
-
-  it.each(['starting', 'admin listening', 'shard-00 ready', 'listening', 'gateway ready'])(
-    'ends with 0 at SIGTERM when it has told "%s"',
-    async (milestone) => {
-      const data = await folder();
-      const broker = spawn({ data });
-      await broker.line(({ msg }) => msg === milestone);
-      expect(await broker.stop('SIGTERM'), broker.output).toEqual({ code: 0, signal: null });
-      expect(await lastReport(data)).toMatchObject({ outcome: 'clean', reason: 'SIGTERM' });
-      const again = await start({ data });
-      expect((await again.stop()).code).toBe(0);
-    },
-  );
-
-  it('ends with 0 during the recovery of a log, which the next start recovers', async () => {
-    const data = await folder();
-    const first = await start({ data });
-    const load = await PublishLoad.begin(first.url, 'kept', 'p', 'close');
-    while (load.acked.length < 5000) await pause(5);
-    await first.stop('SIGKILL');
-    await load.ended;
-    for (let times = 0; times < 3; times += 1) {
-      const broker = spawn({ data });
-      await broker.line(({ msg }) => msg === 'starting');
-      expect(await broker.stop('SIGTERM'), broker.output).toEqual({ code: 0, signal: null });
-    }
-    const last = await start({ data });
-    const stored = new Set((await recordsOf(last.url, 'kept')).map(({ value }) => value));
-    expect(load.acked.filter(({ value }) => !stored.has(value))).toEqual([]);
-    expect((await last.stop()).code).toBe(0);
-  });
-});
 
 describe('what a run leaves to the next', { timeout: 60_000 }, () => {
   it('is the report of its end, which the next start logs once', async () => {

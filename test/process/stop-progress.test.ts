@@ -31,6 +31,15 @@ describe('sluice stop --wait', () => {
       const env = { SLUICE_URL: broker.url, SLUICE_ADMIN_URL: broker.adminUrl };
       const sluice = (args: readonly string[], input = ''): Promise<CommandResult> => runCommand(args, { env, input });
       await sluice(['topics', 'create', 'bulk', '--partitions', '2', '--durability', 'async']);
+      // The first of a partition waits for the write.
+      expect(
+        (
+          await sluice(
+            ['publish', 'bulk', '--format', 'jsonl'],
+            '{"value":0,"partition":0}\n{"value":0,"partition":1}\n',
+          )
+        ).code,
+      ).toBe(0);
       faults.set(['write', join('shards', '00', 'log'), 'hang']);
       const lines = Array.from({ length: 64 }, (_, n) => `{"value":${n},"partition":${n % 2}}\n`).join('');
       expect((await sluice(['publish', 'bulk', '--format', 'jsonl'], lines)).code).toBe(0);

@@ -7,7 +7,10 @@ import { join, resolve } from 'node:path';
 const source = resolve(import.meta.dirname, 'native/disk-faults.c');
 
 export type FaultCall = 'write' | 'sync' | 'open' | 'close';
-export type FaultAction = 'EIO' | 'ENOSPC' | 'EMFILE' | 'hang';
+/** `throttle:N`: a write takes the time of its bytes at N bytes a second. */
+export type FaultAction = 'EIO' | 'ENOSPC' | 'EMFILE' | 'hang' | `throttle:${number}`;
+
+export type FaultRule = readonly [call: FaultCall, part: string, action: FaultAction];
 
 export class DiskFaults {
   readonly #folder = mkdtempSync(join(tmpdir(), 'sluice-faults-'));
@@ -27,7 +30,7 @@ export class DiskFaults {
   }
 
   /** From now on `call` on a path with `part` in it does `action`. */
-  set(...rules: readonly (readonly [call: FaultCall, part: string, action: FaultAction])[]): void {
+  set(...rules: readonly FaultRule[]): void {
     writeFileSync(this.#rules, rules.map((rule) => `${rule.join(' ')}\n`).join(''));
   }
 

@@ -15,8 +15,8 @@ const WINDOW = 256;
 
 export class PublishLoad {
   readonly acked: AckedPublish[] = [];
-  /** Codes of the refusals, in order. */
-  readonly refusedWith: string[] = [];
+  /** Code of the refusal, by the value that was refused, in order. */
+  readonly refused = new Map<string, string>();
   readonly answeredTwice: string[] = [];
   /** Resolves when the connection is closed. */
   readonly ended: Promise<Closed>;
@@ -45,14 +45,28 @@ export class PublishLoad {
     return load;
   }
 
+  /** Codes of the refusals, in order. */
+  get refusedWith(): readonly string[] {
+    return [...this.refused.values()];
+  }
+
   /** Sent, and never answered. */
   get unanswered(): readonly string[] {
     return [...this.#waiting];
   }
 
+  /** Every value that was sent, in order. */
+  get sent(): readonly string[] {
+    return Array.from({ length: this.#sent }, (_, number) => this.#valueOf(number));
+  }
+
+  #valueOf(number: number): string {
+    return `${this.#name}:${number}`;
+  }
+
   #fill(): void {
     while (!this.#stopped && this.#wire.isOpen && this.#waiting.size < WINDOW) {
-      const value = `${this.#name}:${this.#sent}`;
+      const value = this.#valueOf(this.#sent);
       this.#waiting.add(value);
       this.#wire.send({ op: 'publish', id: value, topic: this.#topic, key: `key-${this.#sent % 16}`, value });
       this.#sent += 1;
@@ -69,7 +83,7 @@ export class PublishLoad {
     if (op === 'published') {
       this.acked.push({ partition: partition as number, offset: offset as number, value: id });
     } else {
-      this.refusedWith.push(String(code));
+      this.refused.set(id, String(code));
     }
     this.#fill();
   }

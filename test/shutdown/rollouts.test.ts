@@ -1,0 +1,4 @@
+import { prove } from './proof.ts';
+import { deploys } from './scenarios/rollouts.ts';
+
+prove('deploys', deploys);
