@@ -239,7 +239,10 @@ export class Broker implements AsyncDisposable {
   #armWatchdog(context: SupervisorContext): void {
     const { clock, watchdog } = this.#parts;
     const report = this.#complete(reportOf(context));
-    const killed = { ...report, outcome: 'abandoned', exitCode: 20, killedByWatchdog: true };
+    // Nothing is known any more of a process that hangs: what it held in memory alone is told as lost.
+    const runtimes = this.#running?.assembly.runtimes ?? [];
+    const held = runtimes.reduce((sum, { engine }) => sum + (engine?.counts.pendingAcknowledged ?? 0), 0);
+    const killed = { ...report, lost: report.lost + held, outcome: 'abandoned', exitCode: 20, killedByWatchdog: true };
     const ms = (context.plan?.reportUntil ?? 0) - clock.monotonic() + WATCHDOG_MARGIN_MS;
     watchdog.arm(ms, JSON.stringify(killed, null, 2));
   }

@@ -20,6 +20,11 @@ export class RecordCounts {
     return this.#pendingRecords;
   }
 
+  /** Acknowledged and not yet durable: what a kill at this moment would lose. */
+  get pendingAcknowledged(): number {
+    return this.#pendingShown;
+  }
+
   /** Made durable since the shard opened. */
   get writtenRecords(): number {
     return this.#writtenRecords;

@@ -335,8 +335,6 @@ const blockedWithMany: Scenario = {
 
 const blockedWithLosses: Scenario = {
   name: 'a blocked event loop with acknowledged records in memory: what the watchdog reports as lost is not too little',
-  // The report that the watchdog is given counts what was lost so far, and not what is lost with the kill.
-  fails: true,
   timeoutMs: (size) => (size === 'full' ? 300_000 : 60_000),
   run: (size) =>
     repeat(size === 'full' ? 5 : 1, async (site) => {
