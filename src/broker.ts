@@ -23,12 +23,13 @@ import {
   statusOf,
 } from './broker-status.ts';
 import { type Config, configSchema } from './config.ts';
+import { EarlyStop } from './early-stop.ts';
 import { BrokerError, messageOf } from './errors.ts';
 import { type LastShutdown, type ShutdownReport, takeLastShutdown, writeLastShutdown } from './last-shutdown.ts';
 import { createLogger } from './logger.ts';
 import { budgetFault } from './machines/budget.ts';
 import type { SupervisorReport } from './machines/report.ts';
-import { escalate, type ShutdownMode } from './machines/shutdown-mode.ts';
+import type { ShutdownMode } from './machines/shutdown-mode.ts';
 import { reportOf } from './machines/shutdown-report.ts';
 import type { supervisorMachine } from './machines/supervisor.ts';
 import type { ShutdownRequest, SupervisorContext } from './machines/supervisor-context.ts';
@@ -71,7 +72,7 @@ export class Broker implements AsyncDisposable {
   #starting: Promise<void> | null = null;
   #running: RunningBroker | null = null;
   /** A stop that came before the supervisor was there to take it. */
-  #stopAsked: ShutdownRequest | null = null;
+  #stopAsked: EarlyStop | null = null;
   /** A drain that came before that. */
   #drainAsked: string | null = null;
   readonly #progress: StopProgress;
@@ -179,7 +180,7 @@ export class Broker implements AsyncDisposable {
     supervisor.start();
     for (const { id, actor } of this.#options.guests ?? []) followGuest(supervisor, id, actor);
     if (this.#drainAsked !== null) supervisor.send({ type: 'drain', reason: this.#drainAsked });
-    if (this.#stopAsked !== null) supervisor.send(this.#stopAsked);
+    if (this.#stopAsked !== null) supervisor.send(this.#stopAsked.request);
     await started;
     await assembly.catalogue.closeOrphans().catch((error: unknown) => {
       logger.warn({ err: error }, 'partitions of deleted topics could not be closed; the next start tries again');
@@ -237,14 +238,17 @@ export class Broker implements AsyncDisposable {
 
   /** Half a second behind the budget something else ends the process; the report it leaves says what it saw last. */
   #armWatchdog(context: SupervisorContext): void {
-    const { clock, watchdog } = this.#parts;
-    const report = this.#complete(reportOf(context));
+    const report = reportOf(context);
     // Nothing is known any more of a process that hangs: what it held in memory alone is told as lost.
     const runtimes = this.#running?.assembly.runtimes ?? [];
     const held = runtimes.reduce((sum, { engine }) => sum + (engine?.counts.pendingAcknowledged ?? 0), 0);
-    const killed = { ...report, lost: report.lost + held, outcome: 'abandoned', exitCode: 20, killedByWatchdog: true };
-    const ms = (context.plan?.reportUntil ?? 0) - clock.monotonic() + WATCHDOG_MARGIN_MS;
-    watchdog.arm(ms, JSON.stringify(killed, null, 2));
+    this.#arm({ ...report, lost: report.lost + held }, context.plan?.reportUntil ?? 0);
+  }
+
+  #arm(report: SupervisorReport, until: number): void {
+    const { clock, watchdog } = this.#parts;
+    const killed = { ...this.#complete(report), outcome: 'abandoned', exitCode: 20, killedByWatchdog: true };
+    watchdog.arm(until - clock.monotonic() + WATCHDOG_MARGIN_MS, JSON.stringify(killed, null, 2));
   }
 
   #complete(report: SupervisorReport): ShutdownReport {
@@ -272,8 +276,14 @@ export class Broker implements AsyncDisposable {
   }
 
   #ask(request: ShutdownRequest): void {
-    if (this.#running !== null) this.#running.supervisor.send(request);
-    else this.#stopAsked = this.#stopAsked === null ? request : harderOf(this.#stopAsked, request);
+    if (this.#running !== null) {
+      this.#running.supervisor.send(request);
+      return;
+    }
+    const now = this.#parts.clock.monotonic();
+    if (this.#stopAsked === null) this.#stopAsked = new EarlyStop(this.config, request, now);
+    else this.#stopAsked.press(request, now);
+    this.#arm(this.#stopAsked.report(), this.#stopAsked.until);
   }
 
   /**
@@ -376,18 +386,6 @@ export class Broker implements AsyncDisposable {
 
 function abortText(signal: AbortSignal): string {
   return `aborted: ${messageOf(signal.reason)}`;
-}
-
-/** Of two stops before there is anything to stop: the first one's words, the harder one's press. */
-function harderOf(first: ShutdownRequest, second: ShutdownRequest): ShutdownRequest {
-  const deadline = Math.min(first.deadline ?? Number.POSITIVE_INFINITY, second.deadline ?? Number.POSITIVE_INFINITY);
-  return {
-    ...first,
-    mode: escalate(first.mode, second.mode),
-    fatal: first.fatal === true || second.fatal === true,
-    returning: first.returning !== false && second.returning !== false,
-    ...(Number.isFinite(deadline) ? { deadline } : {}),
-  };
 }
 
 /** The error of the child that kept the broker from starting. */

@@ -35,7 +35,8 @@ export class SessionPublisher implements Publisher {
   readonly #options: PublisherOptions;
   #bytes = 0;
   #publishes = 0;
-  #active = false;
+  /** It was asked to publish on this connection; its session notes it. */
+  active = false;
   #balance: number;
   /** By `topic/partition`: the first sequence that was refused and may come again. */
   readonly #refused = new Map<string, Refusal>();
@@ -69,11 +70,6 @@ export class SessionPublisher implements Publisher {
   get relieved(): boolean {
     const { inFlightBytesMax, inFlightPublishesMax } = this.#options;
     return this.#bytes * 2 <= inFlightBytesMax && this.#publishes * 2 <= inFlightPublishesMax;
-  }
-
-  /** It has published at all. */
-  get active(): boolean {
-    return this.#active;
   }
 
   get unanswered(): number {
@@ -177,7 +173,6 @@ export class SessionPublisher implements Publisher {
     reply: PublishOutcome,
     span = count,
   ): ShardEngine | null {
-    this.#active = true;
     this.#publishes += 1;
     this.#bytes += batch.length;
     this.#options.meter.add(batch.length);

@@ -240,6 +240,7 @@ export class Session {
   // --- publish, and what holds it back ---
 
   #publish(kind: FrameKind, command: PublishCommand): Promise<void> | undefined {
+    this.publisher.active = true;
     const topic = this.#host.catalogue.ensure(command.topic);
     if (topic instanceof Promise) {
       return topic.then((made) => this.#holdBack(this.publisher.publish(kind, command, made)));
@@ -287,8 +288,9 @@ export class Session {
     const reading = !this.#paused && !this.#busy;
     if (reading === this.#reading) return;
     this.#reading = reading;
-    if (reading) this.connection.resume();
-    else this.connection.pause();
+    // Behind a pause its silence says nothing of what waits in the socket.
+    if (reading) this.#heard();
+    this.connection[reading ? 'resume' : 'pause']();
   }
 
   // --- deliveries ---

@@ -74,6 +74,23 @@ describe('sequences', () => {
     await rig.stop();
   });
 
+  it('are not told while the shard of a partition does not serve: none would be taken for no records', async () => {
+    const rig = await Rig.start();
+    const client = await producer(rig);
+    await client.create('orders', { partitions: 2 });
+    await publish(client, 0, 0);
+    await publish(client, 1, 1);
+    rig.failWrites('shards/00', 'EIO');
+    await Promise.all([publish(client, 2, 0), publish(client, 3, 1)]);
+    expect(await client.ask({ op: 'producer', topic: 'orders' })).toMatchObject({
+      op: 'error',
+      code: 'SHARD_FAILED',
+      retryable: true,
+    });
+    rig.disk.onCall = null;
+    await rig.stop();
+  });
+
   it('that were skipped are refused for good, and name the last one', async () => {
     const rig = await Rig.start();
     const client = await producer(rig);
@@ -121,6 +138,34 @@ describe('sequences', () => {
       expect(await publish(client, 1)).toMatchObject({ op: 'published', offset: 1 });
       expect(await publish(client, 2)).toMatchObject({ op: 'published', offset: 2 });
       expect(await client.counts('orders')).toEqual([3, 1]);
+      await rig.stop();
+    });
+
+    it('all that is sent again behind the refused one is taken, though that one is not answered yet', async () => {
+      const rig = await Rig.start({ diskCheckMs: 1000 });
+      const client = await producer(rig);
+      await client.create('orders');
+      rig.disk.capacityBytes = 0;
+      await rig.pass(1100);
+      for (const sequence of [0, 1, 2]) expect((await publish(client, sequence)).code).toBe('DISK_FULL');
+      rig.disk.capacityBytes = 1024 ** 3;
+      await rig.pass(1100);
+      const hold = rig.holdWrites('/log/');
+      for (const sequence of [0, 1, 2]) {
+        client.send({
+          op: 'publish',
+          id: `again ${sequence}`,
+          topic: 'orders',
+          partition: 0,
+          value: sequence,
+          sequence,
+        });
+      }
+      await turns();
+      hold.release();
+      await turns();
+      const offsets = [0, 1, 2].map((sequence) => client.replyTo(`again ${sequence}`).offset);
+      expect(offsets).toEqual([0, 1, 2]);
       await rig.stop();
     });
 

@@ -1,0 +1,88 @@
+/** What is still under way when a broker is stopped: answered, waited for, or ended, and never left behind. */
+import { expect, it } from 'vitest';
+import { createBroker } from '../../src/broker.ts';
+import type { Clock } from '../../src/ports/clock.ts';
+import type { Watchdog } from '../../src/ports/watchdog.ts';
+import { MemoryDisk, RecordingLogger, SimulatedClock } from '../../src/testing/index.ts';
+import { expectNothingLeft, Rig, turns } from './rig.ts';
+
+it('answers what waited in a paused socket before it closes the connection', async () => {
+  const rig = await Rig.start({ inFlightPublishes: 4 });
+  const { clock } = rig;
+  // Frames take a while: those that a pause held back come some time after it has ended.
+  const slow: Clock = {
+    now: () => clock.now(),
+    monotonic: () => clock.monotonic(),
+    setTimeout: (callback, ms) => clock.setTimeout(callback, ms),
+    clearTimeout: (handle) => clock.clearTimeout(handle),
+    defer: (callback) => clock.setTimeout(callback, 40),
+  };
+  const client = await rig.client({ clock: slow });
+  await rig.pass(100);
+  client.send({ op: 'create', id: 'create', topic: 'orders', partitions: 1 });
+  await rig.pass(100);
+  const hold = rig.holdWrites('/log/');
+  for (let id = 0; id < 12; id += 1) client.send({ op: 'publish', id, topic: 'orders', partition: 0, value: id });
+  await rig.pass(500);
+  const stopped = rig.broker.stop();
+  await rig.pass(100);
+  hold.release();
+  await rig.until(stopped);
+  const answered = Array.from({ length: 12 }, (_, id) => client.replyTo(id)?.op);
+  expect(answered.slice(0, 4)).toEqual(['published', 'published', 'published', 'published']);
+  expect(answered).not.toContain(undefined);
+  expect(client.socket.closed).toMatchObject({ code: 1012 });
+});
+
+it('waits for a reserve that is being written: a clean end leaves no descriptor', async () => {
+  const rig = await Rig.start({ reserveBytes: 65_536, diskLowBytes: 0, diskCheckMs: 100 });
+  const client = await rig.client();
+  await client.create('orders');
+  rig.disk.capacityBytes = rig.disk.usedBytes;
+  await rig.pass(300);
+  // The write takes the reserve; what comes back makes room for a new one.
+  await client.ask({ op: 'publish', topic: 'orders', value: 1 });
+  const hold = rig.holdWrites('/reserve');
+  rig.disk.capacityBytes = 1024 ** 3;
+  await rig.pass(300);
+  expect(hold.waiting).toBe(1);
+  const stopped = rig.broker.stop();
+  let hasEnded = false;
+  void stopped.then(() => {
+    hasEnded = true;
+  });
+  await rig.pass(300);
+  expect(hasEnded).toBe(false);
+  hold.release();
+  expect(await rig.until(stopped)).toMatchObject({ outcome: 'clean' });
+  await expectNothingLeft(rig);
+});
+
+it('is ended by the watchdog within its budget when it hangs before it has begun to start', async () => {
+  const clock = new SimulatedClock();
+  const disk = new MemoryDisk();
+  disk.onCall = () => new Promise(() => {});
+  const armed: { at: number; report: { outcome: string; reason: string; killedByWatchdog: boolean } }[] = [];
+  const watchdog: Watchdog = {
+    arm: (ms, report) => armed.push({ at: clock.monotonic() + ms, report: JSON.parse(report) }),
+    disarm: () => {},
+  };
+  const broker = createBroker(
+    { config: { gracePeriodMs: 10_000 } },
+    { clock, disk, watchdog, logger: new RecordingLogger() },
+  );
+  void broker.start();
+  await turns();
+  await clock.advance(1000);
+  void broker.stop({ reason: 'SIGTERM' });
+  expect(armed.at(-1)).toMatchObject({
+    at: 9500,
+    report: { outcome: 'abandoned', reason: 'SIGTERM', killedByWatchdog: true },
+  });
+  // A milder word later gives it no more time; a harder one takes some.
+  await clock.advance(1000);
+  void broker.stop();
+  expect(armed.at(-1)?.at).toBe(9500);
+  void broker.stop({ mode: 'immediate' });
+  expect(armed.at(-1)?.at).toBe(4500);
+});
