@@ -14,12 +14,14 @@ import type { MemoryDisk } from '../../src/testing/memory-disk.ts';
 import type { MemoryMeta } from '../../src/testing/memory-meta.ts';
 import type { MemoryNetwork } from '../../src/testing/memory-sockets.ts';
 import type { SimulatedClock } from '../../src/testing/simulated-clock.ts';
+import { readLog } from '../checker/log-reader.ts';
 import { Dice } from './dice.ts';
 import type { DiskWeather } from './disk-weather.ts';
 import type { History, ReportSummary } from './history.ts';
 import type { Plan } from './plan.ts';
 import { ProcessClock } from './process-clock.ts';
 import { ProcessDisk } from './process-disk.ts';
+import { sourceOf } from './rotten-bits.ts';
 
 export const DATA = '/data';
 
@@ -37,6 +39,9 @@ export interface ProcessOptions {
   readonly onGone: () => void;
   readonly inspect?: ((event: InspectionEvent) => void) | undefined;
 }
+
+/** Kind of the entry that ends the log of a clean shutdown. */
+const CLEAN_MARK = 6;
 
 const deaf: ConnectionEvents = { text() {}, binary() {}, pong() {}, drained() {}, closed() {} };
 
@@ -164,9 +169,24 @@ export class BrokerProcess {
       ...{ outcome, exitCode, mode, durationMs, budgetMs, lost, unknown, unaccounted },
       children: children.map(({ id, state }) => ({ id, state })),
     };
-    const left = { files: this.#disk.openFiles, timers: this.#clock.pending, locks: this.#locks.size };
+    const left = {
+      files: this.#disk.openFiles,
+      timers: this.#clock.pending,
+      locks: this.#locks.size,
+      unmarked: outcome === 'clean' && this.serving ? this.#unmarked() : [],
+    };
     this.#options.history.add({ e: 'ended', broker: this.number, report: summary, left });
     this.#gone();
+  }
+
+  #unmarked(): number[] {
+    const source = sourceOf(this.#options.disk, DATA);
+    const shards = Array.from({ length: this.#options.plan.config.shards ?? 1 }, (_, shard) => shard);
+    return shards.filter((shard) => {
+      const { entries, fault } = readLog(source, `shards/${String(shard).padStart(2, '0')}/log`, shard);
+      // One that has rotten meanwhile can't be judged.
+      return fault === null && entries.at(-1)?.kind !== CLEAN_MARK;
+    });
   }
 
   #gone(): void {

@@ -199,6 +199,8 @@ export interface Leftovers {
   readonly files: number;
   readonly timers: number;
   readonly locks: number;
+  /** Shards that it released, having served, and whose log does not end with the mark of a clean shutdown. */
+  readonly unmarked: readonly number[];
 }
 
 /** What the disk holds, read by the independent reader after the last, clean stop. */

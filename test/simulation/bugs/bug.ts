@@ -3,7 +3,7 @@ import type { Invariant } from '../checkers/index.ts';
 
 export interface Bug {
   readonly name: string;
-  /** What a person who made it would have thought. */
+  /** What a person who made it would have thought, and where the like was made before. */
   readonly text: string;
   /** Any of these shows it. */
   readonly shownBy: readonly Invariant[];

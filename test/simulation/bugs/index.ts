@@ -13,10 +13,24 @@
 import { fileURLToPath } from 'node:url';
 import { appendBugs } from './append-bugs.ts';
 import type { Bug } from './bug.ts';
+import { checkpointBugs } from './checkpoint-bugs.ts';
+import { clientBugs } from './client-bugs.ts';
+import { consumerBugs } from './consumer-bugs.ts';
+import { dedupBugs } from './dedup-bugs.ts';
+import { shutdownBugs } from './shutdown-bugs.ts';
+import { storageBugs } from './storage-bugs.ts';
 
 export type { Bug } from './bug.ts';
 
-export const bugs: readonly Bug[] = [...appendBugs];
+export const bugs: readonly Bug[] = [
+  ...storageBugs,
+  ...appendBugs,
+  ...dedupBugs,
+  ...checkpointBugs,
+  ...consumerBugs,
+  ...shutdownBugs,
+  ...clientBugs,
+];
 
 /** Throws a RangeError that lists the names when there is none of that name. */
 export function bugNamed(name: string): Bug {

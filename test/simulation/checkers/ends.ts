@@ -27,7 +27,7 @@ export function checkReleases(evidence: Evidence): Violation[] {
     ended.set(name, { index, state: event.state });
   }
   for (const { index, event } of evidence.all('write')) {
-    const end = ended.get(`${event.broker} shard-${event.shard}`);
+    const end = ended.get(`${event.broker} shard-${String(event.shard).padStart(2, '0')}`);
     if (end === undefined || index < end.index) continue;
     const text = `broker ${event.broker} writes to shard ${event.shard}, which was ${end.state}`;
     violations.push({ invariant: 'S11', text, excerpt: evidence.excerpt([end.index, index]) });
@@ -92,7 +92,11 @@ export function checkReports(evidence: Evidence): Violation[] {
       const text = `broker ${event.broker} ended with ${exitCode} (${outcome}): ${JSON.stringify(event.report)}`;
       violations.push({ invariant: 'I3', text, excerpt });
     }
-    const { files, timers, locks } = event.left;
+    const { files, timers, locks, unmarked } = event.left;
+    if (unmarked.length > 0) {
+      const text = `broker ${event.broker} ended clean, and the log of shard ${unmarked.join(', ')} has no clean mark`;
+      violations.push({ invariant: 'I3', text, excerpt });
+    }
     if (outcome === 'clean' && files + timers + locks > 0) {
       const text = `broker ${event.broker} ended clean and left ${files} files, ${timers} timers, ${locks} locks`;
       violations.push({ invariant: 'I7', text, excerpt });

@@ -20,7 +20,10 @@ export function checkKept(evidence: Evidence): Violation[] {
       const there = found === undefined ? 'nothing' : `${found.id} of epoch ${found.epoch}`;
       const text = `${id} was acknowledged at ${place}; ${there} is there`;
       const end = evidence.endBehind(index);
-      if (durability === 'sync' || evidence.durable.has(id))
+      // Lost with its broker it may be sent, stored and durable again; that is another place.
+      const wasDurable =
+        (evidence.durable.get(id) ?? Number.POSITIVE_INFINITY) < (end?.index ?? Number.POSITIVE_INFINITY);
+      if (durability === 'sync' || wasDurable)
         violations.push({ invariant: 'S1', text, excerpt: evidence.storyOf(id) });
       else if (end?.clean === true) {
         const excerpt = [...evidence.storyOf(id), ...evidence.excerpt([end.index])];
