@@ -31,6 +31,9 @@ const jobs: Readonly<Record<string, (target: Target) => Job>> = {
   }),
   // From a log that is filled beforehand, by a broker that is not profiled.
   replay: (target) => ({ job: 'replay', target, topic: TOPIC, bytes: REPLAY_BYTES }),
+  // The broker makes the topics as they are published to for the first time, during the warm-up.
+  topics: (target) => ({ job: 'spread', target, topics: 20_000, inFlight: 1024, bytes: 1024, ...window }),
+  'topics-one': (target) => ({ job: 'spread', target, topics: 1, inFlight: 1024, bytes: 1024, ...window }),
   'fan-out': (target) => ({ job: 'fan-out', target, subscribers: 1000, window: 256, bytes: 128, ...window }),
 };
 
