@@ -4,12 +4,16 @@
  * who holds it, for people; it is not the lock.
  */
 import { realpath } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { Level } from 'level';
 import { BrokerError, messageOf, systemCodeOf } from '../errors.ts';
 import type { AcquireDataLock, DataLock, LockHolder } from './data-lock.ts';
 import type { Disk } from './disk.ts';
 import { tableFault } from './level-table-check.ts';
+
+/** The name is written behind the lock; in between there is a holder without one. */
+const unnamed = 'another process, which has not said its name yet';
 
 /** The file in the store that the kernel's lock is on: LevelDB's own name for it. */
 const LOCK_FILE = 'LOCK';
@@ -146,9 +150,20 @@ async function holderOf(disk: Disk, named: string): Promise<string> {
   try {
     const text = Buffer.from((await disk.readSmallFile(named)) ?? []).toString();
     const { pid, host, since } = JSON.parse(text) as LockHolder;
+    // Left by one that was killed: who holds the lock now is about to write over it.
+    if (host === hostname() && !isAlive(pid)) return unnamed;
     return `process ${pid} on ${host} since ${new Date(since).toISOString()}`;
   } catch {
-    // The name is written behind the lock; in between there is a holder without one.
-    return 'another process, which has not said its name yet';
+    return unnamed;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // One that may not be asked is there.
+    return systemCodeOf(error) !== 'ESRCH';
   }
 }

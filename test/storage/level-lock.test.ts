@@ -1,7 +1,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -45,6 +45,8 @@ describe('the data lock', () => {
     ['is not there yet', null],
     ['is half written', '{"pid":'],
     ['says no time', '{"pid":1,"host":"h"}'],
+    // No process has so high a number.
+    ['is that of a process here that was killed', JSON.stringify({ ...holder, pid: 2 ** 22 + 5, host: hostname() })],
   ])('is refused also while the name of its holder %s', async (_, text) => {
     const held = await lock(path, holder);
     if (text === null) await rm(join(path, 'LOCK'));
