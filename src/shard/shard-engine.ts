@@ -311,6 +311,7 @@ export class ShardEngine {
 
   /** Gives the shard up: everyone who waits is told, and what completes later changes nothing. */
   fence(error: BrokerError): void {
+    this.#log.seal();
     this.#fence(error);
     this.#queue.fence(error);
   }

@@ -84,6 +84,11 @@ export interface Log {
   read(from: LogAddress | null, bytesMax: number): Promise<LogRead>;
   /** Drops whole segments that hold only entries below `sequence`, never the last one; resolves with bytes freed. */
   truncateBefore(sequence: number): Promise<number>;
-  /** Lets go of every descriptor. Waits for an append under way. Safe to call twice. */
+  /**
+   * For a shard that is given up: no write begins from this call on. One that has begun goes on; an append or a
+   * `rollOver` that would write more rejects with LOG_WRITE_FAILED. Safe to call twice.
+   */
+  seal(): void;
+  /** Seals, and lets go of every descriptor. Waits for an append or a `rollOver` under way. Safe to call twice. */
   close(): Promise<void>;
 }

@@ -43,7 +43,7 @@ export class MemoryLog implements Log {
   readonly #readFaults: string[] = [];
   #appending: Promise<unknown> | null = null;
   #fenced = false;
-  #closed = false;
+  #sealed = false;
   epoch = 0;
   /** Groups whose append was called, failed ones included. */
   appends = 0;
@@ -118,7 +118,7 @@ export class MemoryLog implements Log {
 
   append(group: readonly NewEntry[]): Promise<Appended> {
     if (this.#appending !== null) throw new InvariantError('one append at a time');
-    if (this.#closed) throw new InvariantError('the log is closed');
+    if (this.#sealed) throw new InvariantError('the log is closed');
     if (this.#fenced) throw new InvariantError('the log is fenced: roll over first');
     const appending = this.#append(group).finally(() => {
       this.#appending = null;
@@ -161,6 +161,7 @@ export class MemoryLog implements Log {
 
   async rollOver(): Promise<void> {
     assert(this.#fenced, 'only a fenced log rolls over');
+    if (this.#sealed) throw new BrokerError('LOG_WRITE_FAILED', 'the log in memory was given up meanwhile');
     const systemCode = this.#rollOverFaults.shift();
     if (systemCode !== undefined) {
       throw BrokerError.from(systemError(systemCode), 'LOG_WRITE_FAILED', 'no new segment can be made in memory');
@@ -216,8 +217,12 @@ export class MemoryLog implements Log {
     return freed;
   }
 
+  seal(): void {
+    this.#sealed = true;
+  }
+
   async close(): Promise<void> {
-    this.#closed = true;
+    this.seal();
     // Its outcome belongs to whoever appended; here it only has to be over.
     await this.#appending?.catch(() => {});
   }

@@ -86,9 +86,10 @@ export class SegmentLog implements Log {
   /** Descriptors whose write failed: never written again, closed at the end. */
   readonly #failed: DiskFile[] = [];
   readonly #reader: EntryReader;
-  #appending: Promise<unknown> | null = null;
+  /** The append or roll-over under way: one at a time. */
+  #writing: Promise<unknown> | null = null;
   #fenced = false;
-  #closed = false;
+  #sealed = false;
   epoch = 0;
 
   constructor(
@@ -153,19 +154,28 @@ export class SegmentLog implements Log {
   // --- append ---
 
   append(group: readonly NewEntry[]): Promise<Appended> {
-    if (this.#appending !== null) throw new InvariantError('one append at a time');
-    if (this.#closed) throw new InvariantError('the log is closed');
+    if (this.#writing !== null) throw new InvariantError('one append at a time');
+    if (this.#sealed) throw new InvariantError('the log is closed');
     if (this.#fenced) throw new InvariantError('the log is fenced: roll over first');
-    const appending = this.#append(group).finally(() => {
-      this.#appending = null;
+    return this.#alone(this.#append(group));
+  }
+
+  #alone<T>(work: Promise<T>): Promise<T> {
+    const writing = work.finally(() => {
+      this.#writing = null;
     });
-    this.#appending = appending;
-    return appending;
+    this.#writing = writing;
+    return writing;
+  }
+
+  #assertOpen(): void {
+    if (this.#sealed) throw new BrokerError('LOG_WRITE_FAILED', `${this.#options.directory} was given up meanwhile`);
   }
 
   async #append(group: readonly NewEntry[]): Promise<Appended> {
     try {
       if (this.#position >= this.#options.segmentBytes) await this.#nextSegment();
+      this.#assertOpen();
       const file = this.#file;
       assert(file !== null, 'an open log has a file to write to');
       const firstSequence = this.#nextSequence;
@@ -224,6 +234,7 @@ export class SegmentLog implements Log {
     const header = writeSegmentHeader(shard, segment.first, segment.salt);
     const file = await this.#createFile(segment, header);
     try {
+      this.#assertOpen();
       await file.writeSynced([header], 0);
       await disk.syncDirectory(directory);
     } catch (error) {
@@ -246,13 +257,19 @@ export class SegmentLog implements Log {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
+    this.#assertOpen();
     this.#reader.drop(segment.first);
     await disk.replaceSmallFile(segment.path, header);
     return disk.openWrite(segment.path, 'existing');
   }
 
-  async rollOver(): Promise<void> {
+  rollOver(): Promise<void> {
     assert(this.#fenced, 'only a fenced log rolls over');
+    return this.#alone(this.#rollOver());
+  }
+
+  async #rollOver(): Promise<void> {
+    this.#assertOpen();
     if (this.#file !== null) {
       this.#failed.push(this.#file);
       this.#file = null;
@@ -324,10 +341,14 @@ export class SegmentLog implements Log {
     }
   }
 
+  seal(): void {
+    this.#sealed = true;
+  }
+
   async close(): Promise<void> {
-    this.#closed = true;
-    // Its outcome belongs to whoever appended; here it only has to be over.
-    await this.#appending?.catch(() => {});
+    this.seal();
+    // Its outcome belongs to whoever wrote; here it only has to be over.
+    await this.#writing?.catch(() => {});
     const files = this.#file === null ? [...this.#failed] : [...this.#failed, this.#file];
     this.#file = null;
     this.#failed.length = 0;

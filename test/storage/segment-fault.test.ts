@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { systemCodeOf } from '../../src/errors.ts';
 import { DiskFault, type DiskOp, MemoryDisk } from '../../src/testing/memory-disk.ts';
 import { entry, rejection, texts } from './log-contract.ts';
-import { callsOf, codeOf, open, prepare, Script } from './segment-script.ts';
+import { callsOf, codeOf, open, prepare, Script, SEGMENT_BYTES } from './segment-script.ts';
 
 async function newDisk(): Promise<MemoryDisk> {
   const disk = new MemoryDisk();
@@ -154,6 +154,47 @@ describe('a segment log on a disk that fails', () => {
     expect(disk.openFiles).toBe(0);
     const reopened = await open(disk.crash({ keep: 'none' }));
     expect(await texts(reopened)).toEqual(['kept', 'again']);
+  });
+});
+
+describe('a log that is sealed while it writes', () => {
+  test.each(['an append', 'a roll-over'])('begins no other write, whichever call of %s hangs', async (what) => {
+    for (let hung = 1; ; hung += 1) {
+      const disk = await newDisk();
+      const log = await open(disk);
+      await log.append([entry('full'.padEnd(SEGMENT_BYTES + 1))]);
+      if (what === 'a roll-over') {
+        failOnce(disk, 'write');
+        await log.append([entry('not stored')]).catch(() => {});
+      }
+      const calls: DiskOp[] = [];
+      let release = (): void => {};
+      disk.onCall = (op) => {
+        calls.push(op);
+        if (calls.length !== hung) return;
+        return new Promise<void>((resolve) => {
+          release = resolve;
+        });
+      };
+      const outcome = (what === 'an append' ? log.append([entry('more')]) : log.rollOver()).then(
+        () => null,
+        (error: unknown) => codeOf(error),
+      );
+      await new Promise((resolve) => setImmediate(resolve));
+      if (calls.length < hung) {
+        await log.close();
+        expect(hung).toBeGreaterThan(3);
+        return;
+      }
+      log.seal();
+      const closing = log.close();
+      release();
+      await closing;
+      const later = calls.slice(hung).filter((op) => op === 'write' || op === 'replaceSmallFile' || op === 'truncate');
+      expect([hung, later]).toEqual([hung, []]);
+      expect([null, 'LOG_WRITE_FAILED']).toContain(await outcome);
+      expect(disk.openFiles).toBe(0);
+    }
   });
 });
 
