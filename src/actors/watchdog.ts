@@ -8,11 +8,13 @@ import type { Watchdog } from '../ports/watchdog.ts';
 
 /** Room for the report of as many shards as there can be, and guests: a third of a KiB each. Touched as it is used. */
 const REPORT_BYTES_MAX = 1024 * 1024;
-/** The report lies behind the shared words: the times to act (monotonic ns, 0 for never), and its length. */
+/** Behind the times to act (monotonic ns, 0 for never): the length of the report, and whether it is on the disk. */
+export const LENGTH_AT = 16;
+export const WRITTEN_AT = 20;
 export const REPORT_AT = 24;
 
-/** The report is written this much before the kill. */
-const REPORT_AHEAD_MS = 200;
+/** The report is written this much before the kill, which waits for it as long where both are overdue. */
+export const REPORT_AHEAD_MS = 200;
 
 export interface WatchdogData {
   readonly shared: SharedArrayBuffer;
@@ -24,7 +26,7 @@ export interface WatchdogData {
 export function startWatchdog(reportPath: string): Watchdog {
   const shared = new SharedArrayBuffer(REPORT_AT + REPORT_BYTES_MAX);
   const times = new BigInt64Array(shared, 0, 2);
-  const length = new Int32Array(shared, 16, 1);
+  const length = new Int32Array(shared, LENGTH_AT, 1);
   const text = new Uint8Array(shared, REPORT_AT);
   for (const duty of ['report', 'kill'] as const) {
     const workerData: WatchdogData = { shared, duty, reportPath };
