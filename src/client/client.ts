@@ -285,8 +285,10 @@ export class Client {
       default:
         // What this version does not know is passed over: newer brokers may say more.
         if (this.#requests.settle(reply) || reply.op !== 'subscribed') return;
-        // The answer to a call that was given up meanwhile.
-        this.#requests.call({ op: 'unsubscribe', subscription: reply.subscription }, {}).catch(() => {});
+        // The answer to a call that was given up meanwhile. On the next connection the number would be another's.
+        this.#requests
+          .call({ op: 'unsubscribe', subscription: reply.subscription }, { repeatable: false })
+          .catch(() => {});
     }
   }
 }

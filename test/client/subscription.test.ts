@@ -422,6 +422,25 @@ describe('the end', () => {
     expect(rig.broker.session.subscriptions.size).toBe(0);
   });
 
+  test('one that ended before its answer never ends another on the next connection', async () => {
+    rig = makeRig();
+    fill(['a', 'b']);
+    const client = await connected(rig);
+    const ended = client.subscribe('t');
+    const kept = client.subscribe('t', { from: 'earliest' });
+    await ended.return();
+    // Its number there is the other one's on the next connection.
+    rig.broker.refuse = ({ op }) => {
+      if (op === 'unsubscribe') rig.broker.cut();
+      return null;
+    };
+    await rig.clock.advance(2_000);
+    expect(rig.broker.commands('subscribe')).toHaveLength(3);
+    expect(rig.broker.commands('unsubscribe')).toHaveLength(1);
+    expect(rig.broker.session.subscriptions.size).toBe(1);
+    expect(values(await take(kept, 2))).toEqual(['a', 'b']);
+  });
+
   test('closing the client ends iterators cleanly', async () => {
     rig = makeRig();
     rig.broker.topic('t', 1);

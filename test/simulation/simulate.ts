@@ -108,7 +108,9 @@ class Course {
     for (const [index, step] of this.#plan.steps.entries()) {
       this.#world.clock.setTimeout(() => this.#world.apply(step, index), step.at);
     }
-    await this.#world.run(began + this.#plan.endMs, () => false);
+    // The second of two stops may come later than all else; in the calm behind it would be trouble of nobody's.
+    const endMs = Math.max(this.#plan.endMs, ...this.#plan.steps.map(({ at }) => at));
+    await this.#world.run(began + endMs, () => false);
   }
 
   /** A broker that is whole, every client answered, every subscription where its topic ends. */
