@@ -11,7 +11,7 @@ interface Waiting {
   readonly op: DiskOp | 'meta';
   readonly go: () => void;
   readonly fail: (error: Error) => void;
-  /** It waits for no time that is set. */
+  /** It hangs as planned, for its time or for good. */
   readonly hung: boolean;
 }
 
@@ -35,7 +35,7 @@ export class DiskWeather {
     this.#plan = plan;
   }
 
-  /** Calls that hang until something else happens. */
+  /** Calls that hang as planned: a process may wait for them longer than it may take to end. */
   get hungCalls(): number {
     let hung = 0;
     for (const call of this.#waiting) if (call.hung) hung += 1;
@@ -101,7 +101,7 @@ export class DiskWeather {
     if (hang !== undefined) {
       hang.left -= 1;
       this.faulted += 1;
-      return this.#wait(op, hang.forMs);
+      return this.#wait(op, hang.forMs, true);
     }
     const fault = this.#faultOf(op, path);
     const ms = this.#latency(op === 'write' ? this.#plan.writeMs : this.#plan.callMs, op);
@@ -126,9 +126,9 @@ export class DiskWeather {
     return low + this.#dice.next() * (high - low) + slow * this.#dice.next();
   }
 
-  #wait(op: Waiting['op'], ms: number | null): Promise<void> {
+  #wait(op: Waiting['op'], ms: number | null, hung = false): Promise<void> {
     return new Promise((resolve, reject) => {
-      const call: Waiting = { op, go: resolve, fail: reject, hung: ms === null };
+      const call: Waiting = { op, go: resolve, fail: reject, hung };
       this.#waiting.add(call);
       // Behind a kill the call is no longer known, and its time passes without it.
       if (ms !== null) this.#clock.setTimeout(() => this.#waiting.delete(call) && resolve(), ms);
