@@ -327,8 +327,10 @@ describe('L1, I3 and I7: the end of a broker', () => {
     expect(broken(start, stop, { ...ended(), t: 11_000 })).toEqual(['L1']);
     expect(broken(start, { ...stop, mode: 'immediate' } as Untimed, { ...ended(), t: 3000 })).toEqual(['L1']);
     const watchdog = { ...killed, how: 'watchdog' } as const;
-    expect(broken(start, stop, watchdog)).toEqual(['L1']);
-    expect(broken(start, stop, { ...watchdog, hungCalls: 1 })).toEqual([]);
+    const ready = { e: 'child', broker: 1, child: 'shard-00', state: 'ready', detail: '' } as const;
+    expect(broken(start, ready, stop, watchdog)).toEqual(['L1']);
+    expect(broken(start, ready, stop, { ...watchdog, hungCalls: 1 })).toEqual([]);
+    expect(broken(start, stop, watchdog)).toEqual([]);
   });
 
   it('an exit code that does not fit what happened', () => {
