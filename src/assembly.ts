@@ -4,6 +4,7 @@
  */
 import { adminLogic } from './actors/admin.ts';
 import { AdminServer, type AdminView } from './actors/admin-server.ts';
+import { brokerHub, type MakeHub } from './actors/broker-inspection.ts';
 import { FlightMeter } from './actors/flight-meter.ts';
 import { Gateway, gatewayLogic } from './actors/gateway.ts';
 import { LoopDelay } from './actors/loop-delay.ts';
@@ -40,6 +41,7 @@ export interface AssemblyParts {
   readonly data: DataDirectory;
   /** What the admin endpoint shows; it asks back into the broker. */
   readonly view: AdminView;
+  readonly hub: MakeHub;
 }
 
 export interface Assembly {
@@ -70,7 +72,8 @@ export function assemble(parts: AssemblyParts): Assembly {
   const gateway = new Gateway({ config, clock, logger, listen, sessions });
   const { adminHost: host, adminPort: port, adminToken: token } = config;
   const loopDelay = new LoopDelay(clock);
-  const admin = new AdminServer({ host, port, token, view, logger, clock, loopDelay });
+  const hub = parts.hub(brokerHub({ clock, logger, sessions, view, version, send: config.inspectSend }));
+  const admin = new AdminServer({ host, port, token, view, logger, clock, loopDelay, hub });
   const logic = supervisorMachine.provide({
     actors: { shard: shardLogic(runtimes), gateway: gatewayLogic(gateway), admin: adminLogic(admin, logger) },
     actions: {

@@ -1,5 +1,6 @@
 /** What a broker is made of and asked for. Types alone; `docs/shutdown.md` explains the stop. */
 import type { AnyActorRef, InspectionEvent } from 'xstate';
+import type { MakeHub } from './actors/broker-inspection.ts';
 import type { Config } from './config.ts';
 import type { Logger } from './logger.ts';
 import type { ShutdownMode } from './machines/shutdown-mode.ts';
@@ -36,6 +37,8 @@ export interface BrokerParts {
   readonly lock?: AcquireDataLock;
   readonly listen?: Listen;
   readonly watchdog?: Watchdog;
+  /** Makes what shows the broker to viewers. */
+  readonly hub?: MakeHub;
 }
 
 export interface StopOptions {

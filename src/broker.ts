@@ -6,6 +6,7 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { type Actor, createActor } from 'xstate';
 import type { AdminRequest, AdminView } from './actors/admin-server.ts';
+import { newHub } from './actors/broker-inspection.ts';
 import { followGuest } from './actors/guest.ts';
 import { listen } from './actors/websocket-listener.ts';
 import { type Assembly, assemble } from './assembly.ts';
@@ -23,6 +24,7 @@ import {
   statusOf,
 } from './broker-status.ts';
 import { type Config, configSchema } from './config.ts';
+import { exposureFault } from './config-check.ts';
 import { EarlyStop } from './early-stop.ts';
 import { BrokerError, messageOf } from './errors.ts';
 import { type LastShutdown, type ShutdownReport, takeLastShutdown, writeLastShutdown } from './last-shutdown.ts';
@@ -57,7 +59,7 @@ export function createBroker(options: BrokerOptions = {}, parts: BrokerParts = {
     const faults = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
     throw new BrokerError('CONFIG_INVALID', faults.join('; '));
   }
-  const fault = budgetFault(parsed.data);
+  const fault = exposureFault(parsed.data) ?? budgetFault(parsed.data);
   if (fault !== null) throw new BrokerError('CONFIG_INVALID', fault);
   return new Broker(parsed.data, options, parts);
 }
@@ -91,11 +93,11 @@ export class Broker implements AsyncDisposable {
       lock: levelLock(parts.disk ?? nodeDisk),
       listen,
       watchdog: noWatchdog,
+      hub: newHub,
       ...parts,
     };
-    const { clock, logger } = this.#parts;
-    this.#startedAt = clock.monotonic();
-    this.#progress = new StopProgress({ clock, logger, look: () => this.shutdownState });
+    this.#startedAt = this.#parts.clock.monotonic();
+    this.#progress = new StopProgress({ ...this.#parts, look: () => this.shutdownState });
     this.#ended = new Promise((end) => {
       this.#end = end;
     });
@@ -267,8 +269,7 @@ export class Broker implements AsyncDisposable {
     if (deadline !== undefined && !Number.isFinite(deadline)) {
       throw new BrokerError('BAD_REQUEST', `"deadline" must be ms of performance.now(); got ${deadline}`);
     }
-    const until = deadline === undefined ? {} : { deadline };
-    this.#ask({ type: 'shutdown', mode, reason, fatal, returning, ...until });
+    this.#ask({ type: 'shutdown', mode, reason, fatal, returning, ...(deadline === undefined ? {} : { deadline }) });
     if (signal !== undefined) {
       this.#onAbort(signal, () => this.#ask({ type: 'shutdown', mode: 'fast', reason: abortText(signal) }));
     }
@@ -276,11 +277,11 @@ export class Broker implements AsyncDisposable {
   }
 
   #ask(request: ShutdownRequest): void {
-    if (this.#running !== null) {
-      this.#running.supervisor.send(request);
-      return;
-    }
-    const now = this.#parts.clock.monotonic();
+    if (this.#running !== null) this.#running.supervisor.send(request);
+    else this.#askEarly(request, this.#parts.clock.monotonic());
+  }
+
+  #askEarly(request: ShutdownRequest, now: number): void {
     if (this.#stopAsked === null) this.#stopAsked = new EarlyStop(this.config, request, now);
     else this.#stopAsked.press(request, now);
     this.#arm(this.#stopAsked.report(), this.#stopAsked.until);
@@ -371,6 +372,7 @@ export class Broker implements AsyncDisposable {
     readiness: () => (this.#running === null ? { ready: false, phase: 'starting' } : readinessOf(this.#running)),
     status: () => this.status,
     shutdown: () => this.shutdownState,
+    supervisor: () => this.#running?.supervisor ?? null,
     metrics: () => this.metrics(),
     stop: ({ mode, reason, returning }: AdminRequest) => {
       void this.stop({

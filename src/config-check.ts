@@ -38,18 +38,24 @@ export function configFaults(config: Config, origins: ReadonlyMap<SettingName, s
   if (config.port !== 0 && config.port === config.adminPort && config.host === config.adminHost) {
     faults.push(`${name('adminPort')}: got ${config.adminPort}, which is the client port too; choose another`);
   }
-  if (!isLoopback(config.adminHost) && config.adminToken === '') {
-    faults.push(
-      `${name('adminHost')}: ${config.adminHost} is reachable from other machines, and whoever reaches it can stop the ` +
-        'broker; set adminToken (SLUICE_ADMIN_TOKEN) or keep 127.0.0.1',
-    );
-  }
+  const exposure = exposureFault(config);
+  // It names the setting by its own name first.
+  if (exposure !== null) faults.push(exposure.replace(/^adminHost/, name('adminHost')));
   const budget = budgetFault(config);
   if (budget !== null) {
     // The budget names the setting at fault first, by its own name.
     faults.push(budget.replace(/^(\w+)(?=: )/, (setting) => name(setting as SettingName)));
   }
   return faults;
+}
+
+/** What is wrong with an admin endpoint that is open to other machines; null when nothing is. */
+export function exposureFault({ adminHost, adminToken }: Pick<Config, 'adminHost' | 'adminToken'>): string | null {
+  if (isLoopback(adminHost) || adminToken !== '') return null;
+  return (
+    `adminHost: ${adminHost} is reachable from other machines, and whoever reaches it can stop the broker; ` +
+    'set adminToken (SLUICE_ADMIN_TOKEN) or keep 127.0.0.1'
+  );
 }
 
 /** True for an address that only this machine reaches. A name other than `localhost` may resolve to anything. */

@@ -16,7 +16,18 @@ export interface SettingSection {
 export const settingSections: readonly SettingSection[] = [
   {
     title: 'Where it is',
-    names: ['host', 'port', 'adminHost', 'adminPort', 'data', 'token', 'adminToken', 'origins', 'logLevel'],
+    names: [
+      'host',
+      'port',
+      'adminHost',
+      'adminPort',
+      'data',
+      'token',
+      'adminToken',
+      'inspectSend',
+      'origins',
+      'logLevel',
+    ],
   },
   { title: 'Topics', names: ['shards', 'partitions', 'autoCreate', 'durability', 'flushMs', 'flushBytes'] },
   {

@@ -95,6 +95,12 @@ export const settings = {
     text: 'Bearer token of the admin endpoint; needed when it is bound beyond loopback.',
     reason: 'Loopback needs none.',
   },
+  inspectSend: {
+    kind: 'switch',
+    default: false,
+    text: "Let viewers of the console send events to the broker's actors.",
+    reason: 'An event by hand can end a shard; for building machines, not for running them.',
+  },
   origins: {
     kind: 'list',
     default: [],

@@ -1,4 +1,4 @@
-/** The order of the house: imports point down, two files know `ws`, no file is a catch-all or too long. */
+/** The order of the house: imports point down, three files know `ws`, no file is a catch-all or too long. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -37,7 +37,7 @@ function layerOf(path: string): string {
 }
 
 const files = readdirSync(source, { recursive: true, encoding: 'utf8' })
-  .filter((name) => name.endsWith('.ts'))
+  .filter((name) => /\.tsx?$/.test(name))
   .map((name) => readSource(join(source, name)));
 
 /** Which layers a layer may import, besides itself. `errors.ts`, `config.ts` and `logger.ts` are open to those with `base`. */
@@ -46,13 +46,15 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   ports: ['base'],
   machines: ['domain'],
   protocol: ['domain', 'base'],
+  inspection: ['ports', 'base'],
   storage: ['domain', 'ports', 'base'],
   shard: ['storage', 'protocol', 'ports', 'domain', 'base'],
-  actors: ['machines', 'shard', 'protocol', 'storage', 'ports', 'domain', 'base'],
+  actors: ['inspection', 'machines', 'shard', 'protocol', 'storage', 'ports', 'domain', 'base'],
   client: ['domain', 'protocol'],
-  testing: ['actors', 'machines', 'shard', 'protocol', 'storage', 'ports', 'domain', 'base'],
-  cli: ['top', 'client', 'shard', 'storage', 'protocol', 'domain', 'base', 'ports'],
-  top: ['actors', 'machines', 'shard', 'protocol', 'storage', 'ports', 'domain', 'base'],
+  console: ['client', 'inspection', 'protocol', 'domain'],
+  testing: ['actors', 'inspection', 'machines', 'shard', 'protocol', 'storage', 'ports', 'domain', 'base'],
+  cli: ['top', 'client', 'inspection', 'shard', 'storage', 'protocol', 'domain', 'base', 'ports'],
+  top: ['actors', 'inspection', 'machines', 'shard', 'protocol', 'storage', 'ports', 'domain', 'base'],
 };
 
 function withoutComments(text: string): string {
@@ -104,8 +106,31 @@ describe('layout', () => {
     expect(wrong).toEqual([]);
   });
 
+  it('the console takes from inspection only types and the names of the protocol, which import nothing', () => {
+    const frames = files.find((file) => file.path === 'inspection/frames.ts');
+    expect(frames?.imports).toEqual([]);
+    const wrong = files
+      .filter((file) => file.layer === 'console')
+      .flatMap((file) => file.imports.map((imported) => ({ ...imported, path: file.path })))
+      .filter(({ target, typeOnly }) => {
+        if (target.includes('/inspection/')) return !typeOnly && !target.endsWith('/inspection/frames.ts');
+        if (/\/(protocol|domain)\//.test(target)) return !typeOnly;
+        return target.includes('/client/') && !target.endsWith('/client/index.ts');
+      });
+    expect(wrong).toEqual([]);
+  });
+
+  it('the page knows no Node module, and no package but its own', () => {
+    const known = new Set(['preact', 'preact/hooks', '@preact/signals']);
+    const wrong = files
+      .filter((file) => file.layer === 'console')
+      .flatMap((file) => file.imports.map(({ target }) => target))
+      .filter((target) => !target.startsWith('.') && !known.has(target));
+    expect(wrong).toEqual([]);
+  });
+
   it.each([
-    ['ws', ['actors/websocket-listener.ts', 'cli/socket.ts']],
+    ['ws', ['actors/websocket-listener.ts', 'cli/socket.ts', 'inspection/inspect-socket.ts']],
     ['level', ['storage/level-lock.ts', 'storage/level-meta.ts']],
     ['pino', ['logger.ts']],
   ])('only the files that may import %s do', (name, allowed) => {
@@ -113,10 +138,10 @@ describe('layout', () => {
     expect(importers.map((file) => file.path).sort()).toEqual(allowed);
   });
 
-  it('only charts, actors and the composition root know XState', () => {
+  it('only charts, actors, inspection and the composition root know XState', () => {
     const importers = files.filter((file) => file.imports.some(({ target }) => target === 'xstate'));
     expect(importers.length).toBeGreaterThan(5);
-    const others = importers.filter(({ layer }) => !['machines', 'actors', 'top'].includes(layer));
+    const others = importers.filter(({ layer }) => !['machines', 'actors', 'inspection', 'top'].includes(layer));
     expect(others.map((file) => file.path)).toEqual([]);
   });
 
@@ -134,7 +159,7 @@ describe('layout', () => {
   });
 
   it('has no catch-all file', () => {
-    const catchAll = /(^|\/)(utils?|helpers?|common|misc|types|shared)\.ts$/;
+    const catchAll = /(^|\/)(utils?|helpers?|common|misc|types|shared)\.tsx?$/;
     expect(files.filter((file) => catchAll.test(file.path)).map((file) => file.path)).toEqual([]);
   });
 

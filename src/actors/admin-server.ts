@@ -1,15 +1,19 @@
 /**
- * The admin endpoint as HTTP: health, status, stop and drain. Loopback by default; calls that change something need
- * POST, come from no foreign page (Host and Origin are checked) and carry the token where one is set. It asks the
- * broker through `AdminView` and knows nothing of how it works.
+ * The admin endpoint as HTTP: health, status, stop and drain, the console page and its WebSocket. Loopback by default;
+ * calls that change something need POST, come from no foreign page (Host and Origin are checked) and carry the token
+ * where one is set. It asks the broker through `AdminView` and knows nothing of how it works.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { isIP, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import type { AnyActorRef } from 'xstate';
 import { BrokerError, messageOf, systemCodeOf } from '../errors.ts';
+import type { InspectionHub } from '../inspection/hub.ts';
+import { InspectSocket, offeredToken, type Refused } from '../inspection/inspect-socket.ts';
+import { pageFile, wantsPage } from '../inspection/page-files.ts';
+import { foreignRequest, sameSecret } from '../inspection/request-check.ts';
 import type { Logger } from '../logger.ts';
 import type { Clock, TimerHandle } from '../ports/clock.ts';
 import type { LoopDelay } from './loop-delay.ts';
-import { sameSecret } from './token.ts';
 
 export interface AdminRequest {
   readonly mode?: string;
@@ -28,6 +32,8 @@ export interface AdminView {
   readiness(): Readonly<Record<string, unknown>>;
   status(): Readonly<Record<string, unknown>>;
   shutdown(): object;
+  /** The actor that all others are below; null before it is there, or where there is none. */
+  supervisor?(): AnyActorRef | null;
   /** Prometheus text, version 0.0.4. */
   metrics(): Promise<string>;
   stop(request: AdminRequest): void;
@@ -45,6 +51,8 @@ export interface AdminServerOptions {
   readonly clock: Clock;
   /** Measured while it listens. */
   readonly loopDelay: LoopDelay;
+  /** What viewers at `/inspect` are shown; without it there is no such endpoint. */
+  readonly hub?: InspectionHub;
 }
 
 /** Time between looks of a watcher, ms, and bytes that one may leave unread. */
@@ -57,6 +65,8 @@ const REQUEST_MS = 5000;
 const CLOSE_MS = 200;
 const CONNECTIONS_MAX = 256;
 
+const TOKEN_REQUIRED = 'a token is required: Authorization: Bearer …';
+
 type Answer = readonly [status: number, body: object | string, contentType?: string];
 
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
@@ -66,6 +76,7 @@ export class AdminServer {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #watches = new Set<{ end(): void }>();
+  readonly #inspect: InspectSocket | null;
 
   constructor(options: AdminServerOptions) {
     this.#options = options;
@@ -75,6 +86,12 @@ export class AdminServer {
         this.#handle(request, response).catch((error: unknown) => this.#failed(response, error));
       },
     );
+    const { hub, clock, logger } = options;
+    const refusal = (request: IncomingMessage) => this.#viewerRefusal(request);
+    const failed = (err: unknown, during: string) => logger.warn({ err, during }, 'inspection failed');
+    const inspect = hub === undefined ? null : new InspectSocket({ hub, clock, refusal, failed });
+    this.#inspect = inspect;
+    if (inspect !== null) this.#server.on('upgrade', (request, socket, head) => inspect.upgrade(request, socket, head));
     this.#server.maxConnections = CONNECTIONS_MAX;
     this.#server.on('connection', (socket) => {
       this.#sockets.add(socket);
@@ -104,6 +121,9 @@ export class AdminServer {
     if (!this.#server.listening) return;
     for (const watch of this.#watches) watch.end();
     const { clock, loopDelay } = this.#options;
+    // The step that closes it is still under way: viewers see where it leads.
+    await new Promise<void>((resolve) => clock.defer(resolve));
+    this.#inspect?.close('the admin endpoint closes');
     loopDelay.stop();
     await new Promise<void>((resolve) => {
       // A watcher that does not read would hold the port.
@@ -124,8 +144,13 @@ export class AdminServer {
     // Such as `//`, which names a host and gives none.
     if (!URL.canParse(target, 'http://admin')) return send(response, [400, { message: 'the target is no path' }]);
     const url = new URL(target, 'http://admin');
-    const refusal = this.#refusal(request, url.pathname);
-    if (refusal !== null) return send(response, refusal);
+    // Probes need no token, and are nobody's page.
+    if (url.pathname !== '/livez' && url.pathname !== '/readyz') {
+      const foreign = foreignRequest(request, this.#options.host);
+      if (foreign !== null) return send(response, [403, { message: foreign }]);
+      if (await this.#page(request, response, url.pathname)) return;
+      if (!this.#knows(request.headers.authorization)) return send(response, [401, { message: TOKEN_REQUIRED }]);
+    }
     if (request.method === 'GET' && url.pathname === '/shutdown' && url.searchParams.has('watch')) {
       return this.#watch(response);
     }
@@ -202,22 +227,31 @@ export class AdminServer {
     }
   }
 
-  /** Why a request is not served: a foreign page or name, or a missing token. Probes need none. */
-  #refusal(request: IncomingMessage, path: string): Answer | null {
-    if (path === '/livez' || path === '/readyz') return null;
-    const { token, host } = this.#options;
-    if (!knownHost(request.headers.host, host)) {
-      return [403, { message: `the Host ${JSON.stringify(request.headers.host ?? '')} is none of this endpoint` }];
-    }
-    const { origin } = request.headers;
-    // A page without an origin of its own (`null`: a file, a frame in a sandbox) is foreign too.
-    if (origin !== undefined && (!URL.canParse(origin) || new URL(origin).host !== request.headers.host)) {
-      return [403, { message: `pages of ${origin.slice(0, 100)} may not call this endpoint` }];
-    }
-    if (token !== '' && !sameSecret(request.headers.authorization, `Bearer ${token}`)) {
-      return [401, { message: 'a token is required: Authorization: Bearer …' }];
-    }
-    return null;
+  /** The console page, which holds no secret and asks for the token itself; false for what is none of its files. */
+  async #page(request: IncomingMessage, response: ServerResponse, path: string): Promise<boolean> {
+    const { method, headers } = request;
+    if ((method !== 'GET' && method !== 'HEAD') || (path === '/' && !wantsPage(headers.accept))) return false;
+    const { port } = this.#options.view.status();
+    // It publishes and follows topics through the port of the clients, on the host that it came from.
+    const sockets = typeof port === 'number' ? [`ws://${new URL(`http://${headers.host}`).hostname}:${port}`] : [];
+    const file = await pageFile(path, sockets);
+    if (file === null) return false;
+    response.writeHead(file.status, { ...file.headers, 'content-length': Buffer.byteLength(file.body) });
+    response.end(file.body);
+    return true;
+  }
+
+  #viewerRefusal(request: IncomingMessage): Refused | null {
+    const offered = offeredToken(request);
+    const authorization = request.headers.authorization ?? (offered === undefined ? undefined : `Bearer ${offered}`);
+    const foreign = foreignRequest(request, this.#options.host);
+    if (foreign !== null) return { status: 403, line: foreign };
+    return this.#knows(authorization) ? null : { status: 401, line: TOKEN_REQUIRED };
+  }
+
+  #knows(authorization: string | undefined): boolean {
+    const { token } = this.#options;
+    return token === '' || sameSecret(authorization, `Bearer ${token}`);
   }
 
   #failed(response: ServerResponse, error: unknown): void {
@@ -241,6 +275,7 @@ GET  /readyz         200 while clients may be sent here
 GET  /status         what the broker is doing
 GET  /shutdown       how its shutdown goes; ?watch as an event stream
 GET  /metrics        figures for Prometheus
+GET  /               the console, in a browser; WebSocket /inspect is what it shows
 POST /stop           shut down: {"mode":"graceful"|"fast"|"immediate","reason":"…","returning":false}
 POST /drain          stop serving and stay; POST /drain/cancel serves again
 `;
@@ -297,13 +332,6 @@ function checkedRequest(body: unknown): AdminRequest {
     ...(reason === undefined ? {} : { reason }),
     ...(returning === undefined ? {} : { returning }),
   };
-}
-
-/** A page that made a name of its own point here (DNS rebinding) sends that name as Host. */
-function knownHost(header: string | undefined, bound: string): boolean {
-  if (header === undefined || !URL.canParse(`http://${header}`)) return false;
-  const name = new URL(`http://${header}`).hostname.replace(/^\[|\]$/g, '');
-  return name === 'localhost' || name === bound || isIP(name) !== 0;
 }
 
 function listenError(error: Error, host: string, port: number): BrokerError {

@@ -28,6 +28,12 @@ export interface SessionsOptions {
   readonly brokerName: string;
 }
 
+/** Whoever looks at the sessions as they come and go. */
+export interface SessionsWatch {
+  opened(session: Session): void;
+  closed(session: Session): void;
+}
+
 export interface LeaveNotice {
   readonly stage: 'announce' | 'drain';
   readonly reason: string;
@@ -75,8 +81,10 @@ export class Sessions implements SessionHost {
   readonly meter: FlightMeter;
   readonly texts = new TextCache();
   readonly brokerName: string;
+  /** Set while somebody looks. */
+  watch: SessionsWatch | null = null;
   readonly #random: Random;
-  readonly #sessions = new Set<Session>();
+  readonly #sessions = new Map<Session, SessionChart>();
   readonly #producers = new Map<string, Session>();
   #sweeping: TimerHandle | null = null;
   #notice: LeaveNotice | null = null;
@@ -112,15 +120,22 @@ export class Sessions implements SessionHost {
   }
 
   get all(): Iterable<Session> {
-    return this.#sessions;
+    return this.#sessions.keys();
+  }
+
+  /** The chart of a session that is open; undefined for any other. To look at: the session alone steps it. */
+  chartOf(session: Session): SessionChart | undefined {
+    return this.#sessions.get(session);
   }
 
   /** A connection arrived. */
   accept(connection: Connection): void {
     this.#opened += 1;
     const balance = Math.floor(this.#random.next() * 1024);
-    const session = new Session(this.#random.id(), connection, this, new SessionChart(), balance);
-    this.#sessions.add(session);
+    const chart = new SessionChart();
+    const session = new Session(this.#random.id(), connection, this, chart, balance);
+    this.#sessions.set(session, chart);
+    this.watch?.opened(session);
     this.#startSweeping();
     session.start();
     if (this.#notice !== null) this.#tell(session, this.#notice);
@@ -143,6 +158,7 @@ export class Sessions implements SessionHost {
 
   closed(session: Session): void {
     this.#sessions.delete(session);
+    this.watch?.closed(session);
     this.releaseProducer(session);
     if (this.#sessions.size > 0) return;
     this.#stopSweeping();
@@ -164,7 +180,7 @@ export class Sessions implements SessionHost {
   #sweep(): void {
     this.#sweeping = null;
     const now = this.clock.monotonic();
-    for (const session of this.#sessions) session.sweep(now);
+    for (const session of this.#sessions.keys()) session.sweep(now);
     if (this.#sessions.size > 0) this.#startSweeping();
   }
 
@@ -173,7 +189,7 @@ export class Sessions implements SessionHost {
   /** Tells every client, and those who still come. */
   announce(notice: LeaveNotice): void {
     this.#notice = notice;
-    this.#tellSome([...this.#sessions], notice);
+    this.#tellSome([...this.#sessions.keys()], notice);
   }
 
   /** Tells a bounded number a turn, so that ten thousand do not hold up what the shards have to do meanwhile. */
@@ -188,7 +204,7 @@ export class Sessions implements SessionHost {
   /** The drain was cancelled. */
   cancel(): void {
     this.#notice = null;
-    this.#staySome([...this.#sessions]);
+    this.#staySome([...this.#sessions.keys()]);
   }
 
   #staySome(sessions: Session[]): void {
@@ -221,7 +237,7 @@ export class Sessions implements SessionHost {
       if (at + perTick < waiting.length && !this.#hurried) await this.#pause(CLOSE_TICK_MS);
     }
     await this.#closeAsTheySettle(closing, until, pacedMs);
-    for (const session of this.#sessions) this.#closeOne(session, closing, until);
+    for (const session of this.#sessions.keys()) this.#closeOne(session, closing, until);
     if (this.#sessions.size > 0) await new Promise<void>((resolve) => this.#emptyWaiters.push(resolve));
     this.#endPauses();
     return this.closedCounts;
@@ -242,7 +258,7 @@ export class Sessions implements SessionHost {
   }
 
   get #commitsOwed(): boolean {
-    for (const session of this.#sessions) if (session.commands.owesCommits) return true;
+    for (const session of this.#sessions.keys()) if (session.commands.owesCommits) return true;
     return false;
   }
 
@@ -253,7 +269,7 @@ export class Sessions implements SessionHost {
 
   /** Cuts what is left, at once. */
   terminate(): void {
-    for (const session of this.#sessions) session.connection.terminate();
+    for (const session of this.#sessions.keys()) session.connection.terminate();
   }
 
   /** Waits for replies until `until`, and for what clients sent before they heard of the end for a moment at most. */
@@ -262,7 +278,7 @@ export class Sessions implements SessionHost {
     const settledUntil = Math.min(began + withinMs, until);
     const heardUntil = Math.min(began + LAST_WORDS_MS, settledUntil);
     for (let now = began; now < settledUntil && !this.#hurried; now = this.clock.monotonic()) {
-      const open = [...this.#sessions].filter((session) => !session.left);
+      const open = [...this.#sessions.keys()].filter((session) => !session.left);
       if (open.length === 0 || (now >= heardUntil && !this.#anyUnanswered)) return;
       for (const session of open) if (session.settled(now)) this.#closeOne(session, closing, until);
       await this.#pause(CLOSE_TICK_MS);
@@ -270,12 +286,16 @@ export class Sessions implements SessionHost {
   }
 
   get #anyUnanswered(): boolean {
-    for (const session of this.#sessions) if (session.publisher.unanswered > 0) return true;
+    for (const session of this.#sessions.keys()) if (session.publisher.unanswered > 0) return true;
     return false;
   }
 
   #inClosingOrder(): Session[] {
-    const drawn = [...this.#sessions].map((session) => ({ session, quiet: session.quiet, at: this.#random.next() }));
+    const drawn = [...this.#sessions.keys()].map((session) => ({
+      session,
+      quiet: session.quiet,
+      at: this.#random.next(),
+    }));
     drawn.sort((a, b) => Number(b.quiet) - Number(a.quiet) || a.at - b.at);
     return drawn.map(({ session }) => session);
   }

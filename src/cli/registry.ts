@@ -5,6 +5,8 @@ import { CommandFailure, EXIT_OK, errorText, exitCodeOf } from './failure.ts';
 import { commandListText, commandText } from './help.ts';
 import { inspectLog } from './inspect-log.ts';
 import { publish } from './publish.ts';
+import { record } from './record.ts';
+import { replay } from './replay.ts';
 import { serve } from './serve.ts';
 import { status } from './status.ts';
 import { stop } from './stop.ts';
@@ -21,6 +23,8 @@ export const commands: readonly Command[] = [
   topics,
   status,
   stop,
+  record,
+  replay,
   inspectLog,
   verify,
   version,

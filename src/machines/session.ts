@@ -93,6 +93,8 @@ function share(snapshot: SessionSnapshot): SessionSnapshot {
 /** The chart of one session, stepped in place. */
 export class SessionChart {
   #snapshot: SessionSnapshot = initialSession;
+  /** Told of each event with the snapshots before and behind it; set while somebody looks. */
+  watch: ((event: SessionEvent, before: SessionSnapshot, after: SessionSnapshot) => void) | null = null;
 
   get value(): SessionState {
     return stateOf(this.#snapshot);
@@ -114,6 +116,7 @@ export class SessionChart {
   send(event: SessionEvent): boolean {
     const before = this.#snapshot;
     this.#snapshot = sessionStep(before, event);
+    this.watch?.(event, before, this.#snapshot);
     return stateOf(this.#snapshot) !== stateOf(before);
   }
 }

@@ -2,7 +2,6 @@
  * One life of the broker in the simulation: the real broker on ports that belong to a process. It ends by itself, as a
  * process does when its broker has ended, or is killed; then nothing of it acts any more.
  */
-import type { InspectionEvent } from 'xstate';
 import { type Broker, createBroker, type ShutdownReport } from '../../src/broker.ts';
 import { BrokerError } from '../../src/errors.ts';
 import type { ShutdownMode } from '../../src/machines/shutdown-mode.ts';
@@ -21,6 +20,7 @@ import type { History, ReportSummary } from './history.ts';
 import type { Plan } from './plan.ts';
 import { ProcessClock } from './process-clock.ts';
 import { ProcessDisk } from './process-disk.ts';
+import type { RecordedBroker, Recording } from './recording.ts';
 import { sourceOf } from './rotten-bits.ts';
 
 export const DATA = '/data';
@@ -37,7 +37,7 @@ export interface ProcessOptions {
   readonly history: History;
   /** It is gone, for whatever reason. Once. */
   readonly onGone: () => void;
-  readonly inspect?: ((event: InspectionEvent) => void) | undefined;
+  readonly recording?: Recording | undefined;
 }
 
 /** Kind of the entry that ends the log of a clean shutdown. */
@@ -54,6 +54,7 @@ export class BrokerProcess {
   readonly #connections = new Set<Connection>();
   readonly #listeners = new Set<Listener>();
   readonly #locks = new Set<string>();
+  readonly #recorded: RecordedBroker | null;
   #alive = true;
   /** Clients are served. */
   serving = false;
@@ -68,12 +69,12 @@ export class BrokerProcess {
       alive: () => this.#alive,
       onWrite: (what, shard, ids) => history.add({ e: what, broker: number, shard, ids }),
     });
-    const { inspect } = options;
+    this.#recorded = options.recording?.broker(number) ?? null;
     this.broker = createBroker(
       {
         admin: false,
         config: { ...plan.config, data: DATA, port: 7070 },
-        ...(inspect === undefined ? {} : { inspect }),
+        ...(this.#recorded === null ? {} : { inspect: this.#recorded.inspect }),
       },
       {
         clock: this.#clock,
@@ -84,6 +85,7 @@ export class BrokerProcess {
         lock: this.#lock,
         listen: (listening) => this.#listen(listening),
         watchdog: this.#watchdog,
+        ...(this.#recorded === null ? {} : { hub: this.#recorded.hub }),
       },
     );
   }
@@ -108,7 +110,7 @@ export class BrokerProcess {
         if (!this.#alive) return;
         const { code, message: text } = BrokerError.from(error, 'INTERNAL', 'the start failed');
         history.add({ e: 'start-failed', broker: this.number, code, text });
-        this.#gone();
+        this.#gone(`its start failed: ${code}`);
       },
     );
   }
@@ -136,7 +138,7 @@ export class BrokerProcess {
     this.#alive = false;
     if (how === 'power-cut') weather.powerCut();
     else weather.killed();
-    this.#gone();
+    this.#gone(how);
   }
 
   /** Every shard serves, and nothing hangs. */
@@ -176,7 +178,7 @@ export class BrokerProcess {
       unmarked: outcome === 'clean' && this.serving ? this.#unmarked() : [],
     };
     this.#options.history.add({ e: 'ended', broker: this.number, report: summary, left });
-    this.#gone();
+    this.#gone(`it stopped: ${outcome}`);
   }
 
   #unmarked(): number[] {
@@ -189,9 +191,10 @@ export class BrokerProcess {
     });
   }
 
-  #gone(): void {
+  #gone(reason: string): void {
     this.#alive = false;
     this.serving = false;
+    this.#recorded?.gone(reason);
     this.#clock.stop();
     for (const connection of this.#connections) {
       connection.events = deaf;

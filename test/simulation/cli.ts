@@ -3,7 +3,7 @@
  *
  *   --seeds N [--from S] [--jobs 2]   seeds S to S + N − 1, shared out among processes
  *   --seed S · --plan FILE            one, with all that it broke and the shortest history that shows it
- *   --record FILE                     of one: writes a recording of its actors (`recording.ts`)
+ *   --record FILE                     of one: writes a recording of it, for `sluice replay FILE`
  *   --shrink no                       a failing plan is not made smaller
  *   --bug NAME                        with a planted bug (`bugs/index.ts`); ends at the first seed that finds it
  *   --out FOLDER                      where plans that fail are written; `sim-plans` by default
@@ -83,9 +83,9 @@ interface OneOptions {
 }
 
 async function one(plan: Plan, name: string, { record, shrink: shrinks, out }: OneOptions): Promise<number> {
-  const recording = record === undefined ? null : new Recording(record, { name, seed: plan.seed });
-  const result = await run(plan, recording === null ? {} : { inspect: recording.inspect });
-  recording?.end(result.history);
+  const recording = record === undefined ? null : new Recording(name);
+  const result = await run(plan, recording === null ? {} : { recording });
+  if (record !== undefined) await recording?.write(record, { plan, ...result });
   const repeated = (await run(plan)).hash === result.hash;
   for (const { invariant, text, excerpt } of result.violations.slice(0, FAILURES_SHOWN)) {
     print(`${invariant}  ${text}`);

@@ -1,88 +1,206 @@
 /**
- * A recording of a run: what its actors did, to be opened later with no broker. JSON lines; `t` is simulated ms, with
- * fractions, and never goes back.
+ * A recording of a run, for `sluice replay` and the console: what every broker process of it showed, on the simulated
+ * clock, and beside it the run's own history, as events to an actor `simulation`: steps of the plan, kills, what clients
+ * sent and were told, what broke.
  *
- *   {"frame":"recording","version":1,"name":"17","seed":…}                         first
- *   {"frame":"actor","t":…,"broker":1,"id":"x:0","name":"supervisor","parent":null,"definition":{…}|null}
- *   {"frame":"event","t":…,"broker":1,"id":"x:1","from":"x:0"|null,"event":{"type":"drain",…}}
- *   {"frame":"snapshot","t":…,"broker":1,"id":"x:1","status":"active","value":"draining","tags":[…]}
- *   {"frame":"microstep","t":…,"broker":1,"id":"x:1","value":…,"event":"drain","edges":["(machine).running"]}
- *   {"frame":"history","event":{"t":…,"e":"stored",…}}                              those of `history.ts`, in order, last
- *   {"frame":"end"}
- *
- * `broker` counts the processes of the run from 1; ids are unique within one. `definition` is the chart, as XState gives
- * it out, where the actor is one. A reader passes over frames and fields that it does not know; the version rises when
- * one changes its meaning.
+ * The run is not changed by it: hubs have timers of their own, which fire between those of the simulation, and the
+ * history of a run that is recorded hashes as that of one that is not.
  */
 import { writeFileSync } from 'node:fs';
-import type { ActorRefLike, AnyActorRef, InspectionEvent, Snapshot } from 'xstate';
+import type { InspectionEvent } from 'xstate';
+import { type MakeHub, newHub } from '../../src/actors/broker-inspection.ts';
+import { type Batch, type Frame, recordingHeader } from '../../src/inspection/frames.ts';
+import type { InspectionHub, Seat } from '../../src/inspection/hub.ts';
+import { pictureOf } from '../../src/inspection/picture-drawer.ts';
+import { summariseEvent } from '../../src/inspection/summary.ts';
+import type { Clock } from '../../src/ports/clock.ts';
+import { SimulatedClock } from '../../src/testing/simulated-clock.ts';
 import type { HistoryEvent } from './history.ts';
+import type { Plan } from './plan.ts';
 
-export const RECORDING_VERSION = 1;
+/** Longest stretch of history that goes into one batch, ms. */
+const BATCH_MS = 50;
+const SIMULATION = 'simulation';
+
+type Told = Pick<Batch, 'at' | 'frames'>;
+
+/** What became of a run. */
+export interface RecordedRun {
+  readonly plan: Plan;
+  readonly history: readonly HistoryEvent[];
+  readonly violations: readonly { readonly invariant: string; readonly text: string }[];
+}
+
+/** How one broker process is recorded. */
+export interface RecordedBroker {
+  readonly hub: MakeHub;
+  readonly inspect: (event: InspectionEvent) => void;
+  /** The process is no more, and why. */
+  readonly gone: (reason: string) => void;
+}
 
 export class Recording {
-  readonly #file: string;
-  readonly #lines: string[] = [];
+  readonly #name: string;
+  readonly #told: Told[] = [];
+  /** Actors of the process that runs. */
+  readonly #actors = new Set<string>();
+  /** That of the run, and one beside it for the timers of hubs. */
+  #clock = new SimulatedClock();
+  #own = new SimulatedClock();
+  #epoch = 0;
 
-  constructor(file: string, about: { readonly name: string; readonly seed: number }) {
-    this.#file = file;
-    this.#add({ frame: 'recording', version: RECORDING_VERSION, ...about });
+  constructor(name: string) {
+    this.#name = name;
   }
 
-  /** Takes what XState tells of one actor. */
-  readonly inspect = (inspection: InspectionEvent, broker: number, t: number): void => {
-    const actor = inspection.actorRef as AnyActorRef;
-    const at = { t: Math.round(t * 1000) / 1000, broker, id: actor.sessionId };
-    if (inspection.type === '@xstate.actor') {
-      this.#add({ frame: 'actor', ...at, name: actor.id, parent: parentOf(actor), definition: definitionOf(actor) });
-    } else if (inspection.type === '@xstate.event') {
-      const from = (inspection.sourceRef as (ActorRefLike & { sessionId?: string }) | undefined)?.sessionId ?? null;
-      this.#add({ frame: 'event', ...at, from, event: plain(inspection.event) });
-    } else if (inspection.type === '@xstate.snapshot') {
-      this.#add({ frame: 'snapshot', ...at, ...stateOf(inspection.snapshot) });
-    } else if (inspection.type === '@xstate.microstep') {
-      const edges = inspection._transitions.map(({ source }) => source.id);
-      this.#add({ frame: 'microstep', ...at, ...stateOf(inspection.snapshot), event: inspection.event.type, edges });
+  /** A run begins, on this clock. */
+  begin(clock: SimulatedClock): void {
+    this.#clock = clock;
+    this.#epoch = clock.now() - Math.floor(clock.monotonic());
+    this.#own = new SimulatedClock(this.#epoch);
+    const frames: Frame[] = [
+      this.#hello(0),
+      {
+        ...{ type: 'actor', id: SIMULATION, parent: null, name: this.#name, machine: null, kind: 'other' },
+        ...{ status: 'active', value: null, since: this.#epoch },
+      },
+    ];
+    this.#told.push({ at: this.#epoch, frames });
+  }
+
+  /** Time is to move on to `until`, ms of the run's clock. */
+  pass(until: number | null): void {
+    while (this.#own.fireNext(until ?? this.#time));
+  }
+
+  /** Process `number` of the run, from 1. */
+  broker(number: number): RecordedBroker {
+    const clock = this.#clockFrom(this.#time);
+    let hub: InspectionHub | null = null;
+    let seat: Seat | null = null;
+    return {
+      hub: (options) => {
+        hub = newHub({ ...options, clock, source: this.#hello(number).source });
+        return hub;
+      },
+      // Its first event reaches an actor once it starts: from there on there is something to see.
+      inspect: ({ type }) => {
+        if (type !== '@xstate.event' || hub === null || seat !== null) return;
+        seat = hub.join({ send: (text) => this.#take(JSON.parse(text) as Batch), bufferedBytes: 0 });
+      },
+      gone: (reason) => {
+        seat?.leave(reason);
+        const frames = [...this.#actors].map((id): Frame => ({ type: 'gone', id }));
+        this.#actors.clear();
+        this.#told.push({ at: clock.now(), frames });
+      },
+    };
+  }
+
+  /** Writes the file, with all pictures. */
+  async write(file: string, run: RecordedRun): Promise<void> {
+    const pictures = await this.#draw();
+    const lines: string[] = [JSON.stringify(recordingHeader)];
+    for (const { at, frames } of withHistory(this.#told, this.#eventsOf(run))) {
+      const shown = frames.map((frame) =>
+        frame.type === 'machine' ? { ...frame, picture: pictures.get(frame.hash) ?? '' } : frame,
+      );
+      if (shown.length === 0) continue;
+      lines.push(JSON.stringify({ v: 1, seq: lines.length - 1, at, dropped: 0, frames: shown } satisfies Batch));
     }
+    writeFileSync(file, `${lines.join('\n')}\n`);
+  }
+
+  get #time(): number {
+    return Math.max(this.#clock.monotonic(), this.#own.monotonic());
+  }
+
+  #clockFrom(began: number): Clock {
+    return {
+      now: () => this.#epoch + Math.floor(this.#time),
+      monotonic: () => this.#time - began,
+      setTimeout: (callback, ms) => this.#own.setTimeout(callback, ms + this.#time - this.#own.monotonic()),
+      clearTimeout: (timer) => this.#own.clearTimeout(timer),
+      defer: (callback) => queueMicrotask(callback),
+    };
+  }
+
+  #hello(broker: number): Extract<Frame, { readonly type: 'hello' }> {
+    const startedAt = this.#epoch + Math.floor(this.#time);
+    return {
+      type: 'hello',
+      source: { name: `simulation ${this.#name}`, version: '', pid: broker, startedAt, host: 'simulated' },
+      protocol: 1,
+      now: startedAt,
+      may: { send: false, act: false },
+    };
+  }
+
+  #take({ at, frames }: Batch): void {
+    const kept: Frame[] = [];
+    for (const frame of frames) {
+      if (frame.type === 'actor') this.#actors.add(frame.id);
+      else if (frame.type === 'gone') this.#actors.delete(frame.id);
+      // A run is over sooner than its pictures are drawn: they are put in at the end, where a chart is told first.
+      if (frame.type === 'machine' && this.#knows(frame.hash, kept)) continue;
+      kept.push(frame.type === 'hello' ? { ...frame, may: { send: false, act: false } } : frame);
+    }
+    this.#told.push({ at, frames: kept });
+  }
+
+  #knows(hash: string, kept: readonly Frame[]): boolean {
+    const has = (frames: readonly Frame[]): boolean =>
+      frames.some((frame) => frame.type === 'machine' && frame.hash === hash);
+    return has(kept) || this.#told.some(({ frames }) => has(frames));
+  }
+
+  async #draw(): Promise<ReadonlyMap<string, string>> {
+    const pictures = new Map<string, string>();
+    for (const frame of this.#told.flatMap(({ frames }) => frames)) {
+      if (frame.type !== 'machine') continue;
+      const failed = (why: string): void => void process.emitWarning(why);
+      pictures.set(frame.hash, await pictureOf(frame.hash, frame.definition, failed));
+    }
+    return pictures;
+  }
+
+  /** The history as events, in the order of time, and the end. */
+  #eventsOf({ plan, history, violations }: RecordedRun): Frame[] {
+    const event = (t: number, fields: { readonly type: string }): Frame => ({
+      ...{ type: 'event', at: this.#epoch + Math.floor(t), to: SIMULATION, from: null },
+      event: summariseEvent(fields),
+    });
+    const last = history.at(-1)?.t ?? 0;
+    return [
+      ...history.map(({ t, e, ...fields }) => {
+        const step = e === 'step' && 'index' in fields ? plan.steps[fields.index] : undefined;
+        return event(t, { type: step === undefined ? e : `step.${step.do}`, ...fields, ...step });
+      }),
+      ...violations.map(({ invariant, text }) => event(last, { type: 'violation', ...{ invariant, text } })),
+      { type: 'end', reason: violations.length === 0 ? 'the run is over' : `${violations.length} violations` },
+    ];
+  }
+}
+
+/** Puts events between what was told, each where its time is; a stretch in which nothing was told gets batches too. */
+function* withHistory(told: readonly Told[], events: readonly Frame[]): Generator<Told> {
+  let next = 0;
+  const atOf = (frame: Frame | undefined, otherwise: number): number =>
+    frame !== undefined && 'at' in frame ? frame.at : otherwise;
+  const upTo = (at: number): Frame[] => {
+    const from = next;
+    while (next < events.length && atOf(events[next], Number.POSITIVE_INFINITY) <= at) next += 1;
+    return events.slice(from, next);
   };
-
-  /** Adds what the run noted, and writes the file. */
-  end(history: readonly HistoryEvent[]): void {
-    for (const event of history) this.#add({ frame: 'history', event });
-    this.#add({ frame: 'end' });
-    writeFileSync(this.#file, `${this.#lines.join('\n')}\n`);
+  for (const { at, frames } of told) {
+    for (;;) {
+      const first = atOf(events[next], Number.POSITIVE_INFINITY);
+      if (first + BATCH_MS >= at) break;
+      yield { at: first + BATCH_MS, frames: upTo(first + BATCH_MS) };
+    }
+    const mixed = frames.flatMap((frame) => [...upTo(atOf(frame, 0)), frame]);
+    yield { at, frames: [...mixed, ...upTo(at)] };
   }
-
-  #add(frame: Readonly<Record<string, unknown>>): void {
-    this.#lines.push(JSON.stringify(frame));
-  }
-}
-
-function parentOf(actor: AnyActorRef): string | null {
-  return actor._parent?.sessionId ?? null;
-}
-
-function definitionOf(actor: AnyActorRef): unknown {
-  const { logic } = actor as unknown as { readonly logic?: { readonly definition?: unknown } };
-  return logic?.definition === undefined ? null : plain(logic.definition);
-}
-
-function stateOf(snapshot: Snapshot<unknown>): Readonly<Record<string, unknown>> {
-  const { status, value = null, tags } = snapshot as Snapshot<unknown> & { value?: unknown; tags?: Set<string> };
-  return { status, value, tags: [...(tags ?? [])] };
-}
-
-/** What of it JSON can say; actors among it by their id. */
-function plain(value: unknown): unknown {
-  const seen = new Set<unknown>();
-  const text = JSON.stringify(value, (_, part: unknown) => {
-    if (typeof part === 'function') return undefined;
-    if (part instanceof Error) return { name: part.name, message: part.message };
-    if (typeof part !== 'object' || part === null) return part;
-    if ('sessionId' in part) return { actor: part.sessionId };
-    if (seen.has(part)) return undefined;
-    seen.add(part);
-    return part;
-  });
-  return text === undefined ? null : JSON.parse(text);
+  const at = Math.max(told.at(-1)?.at ?? 0, atOf(events.at(-2), 0));
+  yield { at, frames: events.slice(next) };
 }

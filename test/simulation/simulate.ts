@@ -3,13 +3,13 @@
  * and the judgement. The same plan gives the same history, and so the same hash.
  */
 import { setImmediate } from 'node:timers/promises';
-import type { InspectionEvent } from 'xstate';
 import { readDataDirectory } from '../checker/data-directory.ts';
 import { DATA } from './broker-process.ts';
 import { check, type Violation } from './checkers/index.ts';
 import type { ContentEvent, HistoryEvent } from './history.ts';
 import { idOf } from './payload.ts';
 import type { Plan, Step } from './plan.ts';
+import type { Recording } from './recording.ts';
 import { sourceOf } from './rotten-bits.ts';
 import { World } from './world.ts';
 
@@ -24,7 +24,7 @@ export interface Run {
 }
 
 export interface RunOptions {
-  readonly inspect?: ((event: InspectionEvent, broker: number, t: number) => void) | undefined;
+  readonly recording?: Recording;
 }
 
 /** What setting up, coming right and reading back may take at most, simulated ms. */
@@ -34,12 +34,7 @@ const LOOK_MS = 50;
 const RESTARTS_MAX = 8;
 
 export async function run(plan: Plan, options: RunOptions = {}): Promise<Run> {
-  const { inspect } = options;
-  const world: World = new World(plan, {
-    ...(inspect === undefined
-      ? {}
-      : { inspect: (event: InspectionEvent, broker: number) => inspect(event, broker, world.clock.monotonic()) }),
-  });
+  const world = new World(plan, options);
   const unhandled = (error: unknown): void => {
     world.history.add({ e: 'defect', text: `nobody handled: ${error instanceof Error ? error.stack : String(error)}` });
   };

@@ -3,7 +3,6 @@
  * steps of a plan, starts the broker again when it is gone, and notes all that happens. A run is a function of the plan.
  */
 import { setImmediate } from 'node:timers';
-import type { InspectionEvent } from 'xstate';
 import type { Clock } from '../../src/ports/clock.ts';
 import { MemoryDisk } from '../../src/testing/memory-disk.ts';
 import { MemoryMeta } from '../../src/testing/memory-meta.ts';
@@ -21,6 +20,7 @@ import { Dice } from './dice.ts';
 import { DiskWeather } from './disk-weather.ts';
 import { History } from './history.ts';
 import type { Plan, Step } from './plan.ts';
+import type { Recording } from './recording.ts';
 import { RottenBits } from './rotten-bits.ts';
 import { effects } from './step-effects.ts';
 import { WireClient } from './wire-client.ts';
@@ -30,7 +30,8 @@ const SHORT_LIFE_MS = 300;
 const RESTART_MS_MAX = 3000;
 
 export interface WorldOptions {
-  readonly inspect?: ((event: InspectionEvent, broker: number) => void) | undefined;
+  /** Of what it does; taken into it from its start. */
+  readonly recording?: Recording | undefined;
 }
 
 export class World {
@@ -73,6 +74,7 @@ export class World {
     this.clock = new SimulatedClock(Date.UTC(2026, 0, 1), {
       tie: (ms) => Math.imul(Math.floor(ms * 1024) ^ tie, 0x9e3779b1),
     });
+    options.recording?.begin(this.clock);
     this.history = new History(() => this.clock.monotonic());
     this.network = memoryNetwork({ clock: this.clock });
     this.disk = new MemoryDisk(plan.disk.capacityBytes);
@@ -107,6 +109,7 @@ export class World {
             this.clock.clearTimeout(end);
             resolve(isDone);
           } else {
+            this.#options.recording?.pass(this.clock.next);
             this.clock.fireNext();
             this.events += 1;
             setImmediate(turn);
@@ -137,7 +140,6 @@ export class World {
     this.#started += 1;
     this.#startedAt = this.clock.monotonic();
     const number = this.#started;
-    const { inspect } = this.#options;
     const process = new BrokerProcess({
       number,
       plan: this.plan,
@@ -149,7 +151,7 @@ export class World {
       weather: this.weather,
       history: this.history,
       onGone: () => this.#gone(),
-      ...(inspect === undefined ? {} : { inspect: (event: InspectionEvent) => inspect(event, number) }),
+      recording: this.#options.recording,
     });
     this.process = process;
     process.start();
