@@ -45,6 +45,11 @@ export function shardsOf(context: SupervisorContext): ChildRecord[] {
   return Object.values(context.children).filter(({ kind }) => kind === 'shard');
 }
 
+/** True once a child that was recorded has told its end. */
+export function hasEnded({ children }: Pick<SupervisorContext, 'children'>, id: string): boolean {
+  return Object.values(children).some((child) => child.id === id && ended.includes(child.state));
+}
+
 /** The gateway and the guests have ended, or are in one of `states`. */
 export function othersAre(context: SupervisorContext, states: readonly ChildState[]): boolean {
   return Object.values(context.children)

@@ -53,8 +53,11 @@ export const gatewayMachine = setup({
     hurry: (_, _params: { readonly told: EndpointEvent }) => {},
   },
   delays: {
-    toReport: ({ context: { told, now } }) =>
-      told === null ? 0 : Math.max(childDeadline(told.plan, told.plan.releaseUntil) - now(), 0),
+    // Only ever run once a close was told, whose plan this is.
+    toReport: ({ context }) => {
+      const { plan } = context.told as EndpointEvent;
+      return Math.max(childDeadline(plan, plan.releaseUntil) - context.now(), 0);
+    },
   },
   guards: {
     closeAsked: ({ context }) => context.told?.type === 'shutdown.close',

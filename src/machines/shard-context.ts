@@ -32,12 +32,21 @@ export type ShardOutcome = 'released' | 'failed' | 'abandoned';
 
 export interface ShardEnd {
   readonly outcome: ShardOutcome;
-  /** What went wrong, or what it was waiting for when it was given up. */
+  /** What went wrong, or what it was waiting for when it was given up; null when it was released. */
   readonly detail: string | null;
 }
 
-export interface ShardContext extends ShardInput, ShardEnd {
+/** How a shard ends that does not release. */
+export interface ShardFault {
+  readonly outcome: Exclude<ShardOutcome, 'released'>;
+  readonly fault: string;
+}
+
+export interface ShardContext extends ShardInput {
   readonly id: string;
+  readonly outcome: ShardOutcome;
+  /** What went wrong, or what it was given up in; empty while nothing did. */
+  readonly fault: string;
   readonly deadline: number;
   readonly drainAsked: boolean;
   readonly flushAsked: boolean;

@@ -14,7 +14,7 @@
  */
 import { assign, cancel, fromPromise, raise, sendTo, setup } from 'xstate';
 import type { ChildReport } from './report.ts';
-import type { ShardContext, ShardEnd, ShardEvent, ShardInput, ShardStep } from './shard-context.ts';
+import type { ShardContext, ShardEnd, ShardEvent, ShardFault, ShardInput, ShardStep } from './shard-context.ts';
 
 export type { ShardEnd, ShardEvent, ShardInput, ShardOutcome, ShardStep } from './shard-context.ts';
 
@@ -45,6 +45,12 @@ const abortAndNote = {
     },
     'abortRecovery' as const,
   ],
+};
+
+/** Notes a flush and its deadline. */
+const noteFlushBy = {
+  type: 'noteFlush' as const,
+  params: ({ event }: { readonly event: { readonly deadline: number } }) => ({ deadline: event.deadline }),
 };
 
 export function shardId(shard: number): string {
@@ -88,13 +94,14 @@ export const shardMachine = setup({
       drainAsked: true,
       retryAfterMs: params.retryAfterMs,
     })),
-    noteFlush: assign(({ context, event }) => ({
+    noteFlush: assign((_, params: { readonly deadline: number }) => ({
       drainAsked: true,
       flushAsked: true,
-      deadline: event.type === 'shard.flush' ? event.deadline : context.deadline,
+      deadline: params.deadline,
     })),
     noteResume: assign({ drainAsked: false }),
-    noteEnd: assign((_, params: ShardEnd) => params),
+    noteReleased: assign({ outcome: 'released' }),
+    noteFault: assign((_, params: ShardFault) => params),
   },
   delays: {
     untilDeadline: ({ context }) => untilDeadline(context),
@@ -119,36 +126,39 @@ export const shardMachine = setup({
     operation: 'open',
     operationSince: input.now(),
     outcome: 'failed',
-    detail: null,
+    fault: '',
   }),
-  output: ({ context }) => ({ outcome: context.outcome, detail: context.detail }),
+  output: ({ context }) => ({
+    outcome: context.outcome,
+    detail: context.outcome === 'released' ? null : context.fault,
+  }),
   on: {
     // Noted in every state that has no better use for it (H5, H6).
     'shard.drain': { actions: { type: 'noteDrain', params: ({ event }) => ({ retryAfterMs: event.retryAfterMs }) } },
     'shard.flush': {
       actions: [
-        'noteFlush',
+        noteFlushBy,
         cancel('deadline'),
         raise({ type: 'shard.late' }, { id: 'deadline', delay: 'untilDeadline' }),
       ],
     },
     'shard.fault': {
       target: '.failing',
-      actions: { type: 'noteEnd', params: ({ event }) => ({ outcome: 'failed', detail: textOf(event.error) }) },
+      actions: { type: 'noteFault', params: ({ event }) => ({ outcome: 'failed', fault: textOf(event.error) }) },
     },
     'shard.late': {
       target: '.abandoned',
       actions: {
-        type: 'noteEnd',
+        type: 'noteFault',
         params: ({ context }) => ({
           outcome: 'abandoned',
-          detail: `${context.operation}, for ${Math.round(context.now() - context.operationSince)} ms`,
+          fault: `${context.operation}, for ${Math.round(context.now() - context.operationSince)} ms`,
         }),
       },
     },
     'shard.abandon': {
       target: '.abandoned',
-      actions: { type: 'noteEnd', params: ({ event }) => ({ outcome: 'abandoned', detail: event.reason }) },
+      actions: { type: 'noteFault', params: ({ event }) => ({ outcome: 'abandoned', fault: event.reason }) },
     },
   },
   states: {
@@ -196,7 +206,7 @@ export const shardMachine = setup({
         'shard.flush': {
           target: 'draining',
           actions: [
-            'noteFlush',
+            noteFlushBy,
             cancel('deadline'),
             raise({ type: 'shard.late' }, { id: 'deadline', delay: 'untilDeadline' }),
           ],
@@ -268,7 +278,7 @@ export const shardMachine = setup({
             input: ({ context }) => context,
             onDone: {
               target: '#shard.released',
-              actions: { type: 'noteEnd', params: { outcome: 'released', detail: null } },
+              actions: 'noteReleased',
             },
             onError: failWith('release'),
           },
@@ -277,7 +287,7 @@ export const shardMachine = setup({
     },
     failing: {
       tags: ['stopping'],
-      entry: { type: 'fence', params: ({ context }) => ({ reason: context.detail ?? 'failed' }) },
+      entry: { type: 'fence', params: ({ context }) => ({ reason: context.fault }) },
       // What does not let go of its files either is no other end: the first fault is the one told.
       invoke: { src: 'release', input: ({ context }) => context, onDone: 'failed', onError: 'failed' },
       after: { letGo: 'failed' },
@@ -304,7 +314,7 @@ export const shardMachine = setup({
         params: ({ context }) => ({
           type: 'child.failed',
           id: context.id,
-          detail: context.detail ?? 'failed',
+          detail: context.fault,
           during: context.operation,
           counts: context.counts(),
         }),
@@ -313,7 +323,7 @@ export const shardMachine = setup({
     abandoned: {
       type: 'final',
       entry: [
-        { type: 'fence', params: ({ context }) => ({ reason: context.detail ?? 'abandoned' }) },
+        { type: 'fence', params: ({ context }) => ({ reason: context.fault }) },
         {
           type: 'report',
           params: ({ context }) => ({
@@ -333,10 +343,10 @@ function failWith(operation: string) {
   return {
     target: '#shard.failing',
     actions: {
-      type: 'noteEnd' as const,
-      params: ({ event }: { readonly event: { readonly error: unknown } }): ShardEnd => ({
+      type: 'noteFault' as const,
+      params: ({ event }: { readonly event: { readonly error: unknown } }): ShardFault => ({
         outcome: 'failed',
-        detail: `${operation}: ${textOf(event.error)}`,
+        fault: `${operation}: ${textOf(event.error)}`,
       }),
     },
   };

@@ -32,5 +32,5 @@ function nearer(
 /** True when a request asks for more than is under way: the first one, a harder mode, an earlier end. */
 export function pressesHarder({ mode, plan, stopping }: SupervisorContext, request: ShutdownRequest): boolean {
   if (!stopping || isHarder(request.mode, mode)) return true;
-  return request.deadline !== undefined && plan !== null && request.deadline < plan.reportUntil;
+  return plan !== null && (request.deadline ?? Number.POSITIVE_INFINITY) < plan.reportUntil;
 }

@@ -17,11 +17,12 @@
 
 import { type AnyActorRef, assign, cancel, enqueueActions, raise, setup } from 'xstate';
 import { adminMachine } from './admin.ts';
-import { replan } from './budget.ts';
+import { type BudgetPlan, replan } from './budget.ts';
 import {
   brokenReport,
   ended,
   guestRecords,
+  hasEnded,
   othersAre,
   readyAgain,
   shardsOf,
@@ -88,7 +89,8 @@ export const supervisorMachine = setup({
     /** Asked for while it starts: acted on when it runs. */
     noteDrainAsked: assign((_, params: { readonly reason: string | null }) => ({ drainAsked: params.reason })),
     planAgain: assign(({ context }) => ({
-      plan: context.plan === null ? null : replan(context.plan, context.load()),
+      // There is one: what leads to the flush is a request for shutdown, which makes it, or a failed start, which does.
+      plan: replan(context.plan as BudgetPlan, context.load()),
     })),
     noteCancel: assign({ plan: null, children: ({ context }) => readyAgain(context) }),
     noteStartFailed: assign(({ context }) => ({
@@ -137,7 +139,7 @@ export const supervisorMachine = setup({
     toGuests: enqueueActions(({ context, enqueue }) => {
       if (!context.stopping) return;
       for (const { id, ref } of context.guests) {
-        if (!ended.includes(context.children[id]?.state ?? 'released')) enqueue.sendTo(ref, guestEvent(context));
+        if (!hasEnded(context, id)) enqueue.sendTo(ref, guestEvent(context));
       }
     }),
     toAdmin: enqueueActions(({ context, enqueue, system }) => {
@@ -177,7 +179,7 @@ export const supervisorMachine = setup({
     flushed: ({ context }) => shardsOf(context).every(({ state }) => ended.includes(state)),
     /** All but the admin endpoint, which goes last. */
     closed: ({ context }) => shardsOf(context).every(({ state }) => ended.includes(state)) && othersAre(context, []),
-    adminClosed: ({ context }) => !context.admin || ended.includes(context.children['admin']?.state ?? 'released'),
+    adminClosed: ({ context }) => !context.admin || hasEnded(context, 'admin'),
   },
 }).createMachine({
   id: 'supervisor',
@@ -261,7 +263,7 @@ export const supervisorMachine = setup({
       always: {
         guard: 'drainAsked',
         target: 'draining',
-        actions: { type: 'noteDrainOnly', params: ({ context }) => ({ reason: context.drainAsked ?? '' }) },
+        actions: { type: 'noteDrainOnly', params: ({ context }) => ({ reason: context.drainAsked as string }) },
       },
       on: {
         shutdown: { target: 'announcing', actions: [noteRequest, 'armBudget'] },

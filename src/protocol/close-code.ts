@@ -38,8 +38,8 @@ export const CLOSE_REASON_BYTES_MAX = 123;
 /** A reason that fits in a close frame: cut between two characters when it is too long. */
 export function closeReason(text: string): string {
   const bytes = Buffer.from(text);
-  if (bytes.length <= CLOSE_REASON_BYTES_MAX) return text;
   let end = CLOSE_REASON_BYTES_MAX;
-  while (((bytes[end] as number) & 0xc0) === 0x80) end -= 1;
+  // Behind the last byte of a text that fits there is none that would go on.
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
   return bytes.toString('utf8', 0, end);
 }

@@ -142,7 +142,6 @@ async function usable<T>(path: string, done: string, run: () => Promise<T>): Pro
   try {
     return await run();
   } catch (error) {
-    if (error instanceof BrokerError) throw error;
     const code = systemCodeOf(error);
     const why =
       code === 'ENOTDIR' || code === 'EEXIST'

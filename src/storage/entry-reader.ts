@@ -10,7 +10,7 @@ import type { LogEntry } from './log.ts';
 import type { Segment } from './segment.ts';
 import { corrupt, readChunk, scanSegment } from './segment-scan.ts';
 
-/** Descriptors that stay open when no one reads from them. */
+/** Most descriptors that stay open while no one reads from them. */
 const IDLE_MAX = 8;
 const READ_BYTES_MIN = 4096;
 
@@ -89,13 +89,13 @@ export class EntryReader {
     this.#open.set(segment.first, open);
     open.users += 1;
     this.#uses += 1;
-    this.#dropIdle();
     try {
       return await run(await open.file);
     } finally {
       open.users -= 1;
       this.#uses -= 1;
       this.#closeUnused(open);
+      this.#dropIdle();
       if (this.#uses === 0) for (const resolve of this.#unused.splice(0)) resolve();
     }
   }

@@ -15,6 +15,7 @@
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { messageOf } from '../errors.ts';
 
 const FOOTER_BYTES = 48;
 const HANDLES_BYTES = 40;
@@ -51,12 +52,10 @@ function blockFault(file: Buffer): string | null {
     }
     return null;
   } catch (error) {
-    if (error instanceof TableFault) return error.message;
-    throw error;
+    // Whatever the reading trips over is damage, and what is damaged is made anew.
+    return messageOf(error);
   }
 }
-
-class TableFault extends Error {}
 
 interface Handle {
   readonly position: number;
@@ -67,9 +66,9 @@ interface Handle {
 function soundBlock(file: Buffer, { position, size }: Handle): Buffer {
   const end = position + size;
   if (end + TRAILER_BYTES > file.length - FOOTER_BYTES)
-    throw new TableFault(`a block at ${position} ends past the file`);
+    throw new RangeError(`a block at ${position} ends past the file`);
   if (file.readUInt32LE(end + 1) !== maskedCrc32c(file.subarray(position, end + 1))) {
-    throw new TableFault(`the block at ${position} fails its checksum`);
+    throw new RangeError(`the block at ${position} fails its checksum`);
   }
   return file.subarray(position, end);
 }
@@ -78,7 +77,7 @@ function soundBlock(file: Buffer, { position, size }: Handle): Buffer {
 function* handlesIn(block: Buffer): Generator<Handle, void, undefined> {
   const restarts = block.length < 4 ? 0 : block.readUInt32LE(block.length - 4);
   const end = block.length - 4 - restarts * 4;
-  if (end < 0) throw new TableFault('a block is shorter than its restarts');
+  if (end < 0) throw new RangeError('a block is shorter than its restarts');
   const entries = new Cursor(block.subarray(0, end));
   while (!entries.atEnd) {
     entries.varint();
@@ -102,7 +101,7 @@ class Cursor {
   }
 
   take(count: number): Buffer {
-    if (this.#at + count > this.#bytes.length) throw new TableFault('a block ends within an entry');
+    if (this.#at + count > this.#bytes.length) throw new RangeError('a block ends within an entry');
     this.#at += count;
     return this.#bytes.subarray(this.#at - count, this.#at);
   }
@@ -114,7 +113,7 @@ class Cursor {
       value += (byte & 127) * scale;
       if (byte < 128) return value;
     }
-    throw new TableFault('a number in a block has no end');
+    throw new RangeError('a number in a block has no end');
   }
 
   handle(): Handle {

@@ -85,19 +85,16 @@ export class MemoryLog implements Log {
 
   /** The log as a restart finds it: what was durable, and what a failed append may have left behind it. */
   reopened(): MemoryLog {
-    const segments = this.#segments.map(({ first, entries, end }) => ({ first, entries: [...entries], end }));
-    const last = segments[segments.length - 1];
-    for (const entry of this.#leftovers) {
-      last?.entries.push(entry);
-      if (last !== undefined) last.end += entryBytes(entry);
-    }
-    return new MemoryLog({ segmentBytes: this.#segmentBytes }, segments);
+    const last = this.#last;
+    const landed = this.#leftovers.reduce((bytes, entry) => bytes + entryBytes(entry), 0);
+    const found = { ...last, entries: [...last.entries, ...this.#leftovers], end: last.end + landed };
+    return new MemoryLog({ segmentBytes: this.#segmentBytes }, [...this.#segments.slice(0, -1), found]);
   }
 
   // --- the port ---
 
   get firstSequence(): number {
-    return this.#segments[0]?.first ?? this.#nextSequence;
+    return this.#oldest.first;
   }
 
   get nextSequence(): number {
@@ -132,12 +129,12 @@ export class MemoryLog implements Log {
     if (this.#last.end >= this.#segmentBytes) this.#segments.push(newSegment(this.#nextSequence));
     const segment = this.#last;
     const entries = this.#laidOut(group, segment);
-    const fault = this.#faults.shift();
+    const { wait, landed } = this.#faults.shift() ?? { wait: Promise.resolve(), landed: 0 };
     try {
-      await fault?.wait;
+      await wait;
     } catch (error) {
       this.#fenced = true;
-      this.#leftovers = entries.slice(0, fault?.landed ?? 0);
+      this.#leftovers = entries.slice(0, landed);
       throw BrokerError.from(error, 'LOG_WRITE_FAILED', 'the log in memory cannot be written');
     }
     const bytes = entries.reduce((sum, entry) => sum + entryBytes(entry), 0);
@@ -211,8 +208,10 @@ export class MemoryLog implements Log {
 
   async truncateBefore(sequence: number): Promise<number> {
     let freed = 0;
-    while (this.#segments.length > 1 && (this.#segments[1] as MemorySegment).first <= sequence) {
-      freed += this.#segments.shift()?.end ?? 0;
+    for (let [oldest, next] = this.#segments; oldest !== undefined; [oldest, next] = this.#segments) {
+      if (next === undefined || next.first > sequence) break;
+      this.#segments.shift();
+      freed += oldest.end;
     }
     return freed;
   }
@@ -225,6 +224,12 @@ export class MemoryLog implements Log {
     this.seal();
     // Its outcome belongs to whoever appended; here it only has to be over.
     await this.#appending?.catch(() => {});
+  }
+
+  get #oldest(): MemorySegment {
+    const [oldest] = this.#segments;
+    assert(oldest !== undefined, 'a log has at least one segment');
+    return oldest;
   }
 
   get #last(): MemorySegment {

@@ -126,7 +126,7 @@ export class SegmentLog implements Log {
   }
 
   get firstSequence(): number {
-    return this.#segments[0]?.first ?? this.#nextSequence;
+    return this.#oldest.first;
   }
 
   get nextSequence(): number {
@@ -143,6 +143,12 @@ export class SegmentLog implements Log {
 
   get fenced(): boolean {
     return this.#fenced;
+  }
+
+  get #oldest(): Segment {
+    const [oldest] = this.#segments;
+    assert(oldest !== undefined, 'a log has at least one segment');
+    return oldest;
   }
 
   get #last(): Segment {

@@ -17,6 +17,19 @@ describe('murmur2', () => {
     expect(murmur2(bytes(text))).toBe(hash);
   });
 
+  // From librdkafka's unit test of its murmur2: of every length modulo 4.
+  it.each([
+    ['', 0x106e08d9],
+    ['4', 0x5a4b5ca1],
+    ['34', 0x873930da],
+    ['234', 0xe7c009ca],
+    ['1234', 0x9fc97b14],
+    ['kafka', 0xd067cf64],
+    ['giberish123456789', 0x8f552b0c],
+  ])('hashes %j as librdkafka does', (text, hash) => {
+    expect(murmur2(bytes(text)) >>> 0).toBe(hash);
+  });
+
   it('reads bytes above 127 as unsigned', () => {
     expect(murmur2(new Uint8Array([0x80, 0xff, 0xfe, 0x81]))).not.toBe(murmur2(new Uint8Array([0, 0x7f, 0x7e, 1])));
     expect(Number.isInteger(murmur2(new Uint8Array([0xff, 0xff, 0xff])))).toBe(true);
@@ -58,6 +71,7 @@ describe('the partition of a key', () => {
 describe('the shard of a partition', () => {
   it('goes round the shards, beginning at the home of the topic', () => {
     const home = homeShardOf('orders', 4);
+    expect(home).toBe((murmur2(bytes('orders')) & 0x7fffffff) % 4);
     expect([0, 1, 2, 3, 4].map((partition) => shardOf('orders', partition, 4))).toEqual(
       [0, 1, 2, 3, 4].map((step) => (home + step) % 4),
     );

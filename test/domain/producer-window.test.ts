@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ProducerWindow, WINDOW_PUBLISHES_MAX } from '../../src/domain/producer-window.ts';
@@ -59,6 +61,35 @@ describe('a producer window', () => {
   });
 
   it('without numbers is a new one', () => {
-    expect(ProducerWindow.fromNumbers([])).toEqual(new ProducerWindow());
+    const window = ProducerWindow.fromNumbers([]);
+    expect([window.last, window.lastTime, window.judge(0)]).toEqual([-1, 0, { is: 'new' }]);
+    expect(window.toNumbers()).toEqual([-1, 0]);
+  });
+
+  it('is its last sequence and time, then sequence, offset and epoch of each publish, as numbers', () => {
+    const window = new ProducerWindow();
+    window.store(7, 1, 100, 2, 5000);
+    window.store(8, 3, 101, 3, 5001);
+    expect(window.toNumbers()).toEqual([10, 5001, 7, 100, 2, 8, 101, 3]);
+    expect(ProducerWindow.fromNumbers(window.toNumbers()).judge(8)).toEqual({ is: 'duplicate', offset: 101, epoch: 3 });
+  });
+
+  it('knows the last publish again when that was of one record', () => {
+    const window = new ProducerWindow();
+    window.store(0, 1, 40, 1, 1);
+    expect(window.judge(0)).toEqual({ is: 'duplicate', offset: 40, epoch: 1 });
+    expect(window.judge(1)).toEqual({ is: 'new' });
+  });
+
+  it('lets go of the memory of what it forgets', () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    collect();
+    const before = process.memoryUsage().heapUsed;
+    const window = windowOf(500_000);
+    collect();
+    // Half a million publishes kept would be 12 MB.
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(6e6);
+    expect(window.last).toBe(4_999_999);
   });
 });

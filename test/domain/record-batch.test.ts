@@ -199,6 +199,22 @@ describe('the fault of a batch', () => {
   });
 });
 
+describe('a record with headers', () => {
+  /** A batch of one record of these bytes behind its length. */
+  const batchOf = (record: readonly number[]): Uint8Array =>
+    new Uint8Array([1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, record.length, ...record]);
+
+  it('that ends before their length is too short, also at the very end of a batch', () => {
+    expect(batchFault(batchOf([8, 0, 0, 0]))).toBe('record 0: the record is shorter than its key and headers');
+    expect(batchFault(batchOf([8, 0, 0, 0, 0]))).toBe('record 0: the record is shorter than its key and headers');
+  });
+
+  it('of no bytes and without a value is sound', () => {
+    expect(batchFault(batchOf([8 | 16, 0, 0, 0, 0, 0]))).toBeNull();
+    expect(batchFault(batchOf([8 | 16, 0, 0, 0, 0, 1]))).toContain('shorter than its key and headers');
+  });
+});
+
 /** The bytes of the record count and of the record lengths and of the batch's extension length. */
 function lengthBytes(batch: Uint8Array): number[] {
   const view = new DataView(batch.buffer, batch.byteOffset, batch.byteLength);
@@ -264,7 +280,9 @@ describe('a delivery', () => {
   it('throws a RangeError where it was cut within a batch', () => {
     const bytes = deliver([{ baseOffset: 7, time: 9, epoch: 1, batch: encodeBatch(sample) }]);
     for (let length = 1; length < bytes.length; length += 1) {
-      expect(() => [...readDeliveredBatches(bytes.subarray(0, length))]).toThrow(RangeError);
+      const cut = () => [...readDeliveredBatches(bytes.subarray(0, length))];
+      expect(cut).toThrow(RangeError);
+      expect(cut).toThrow('the delivery ends within a batch');
     }
   });
 

@@ -36,6 +36,10 @@ describe('a topic name', () => {
     expect(topicNameFault(name)).toBe('a topic name is a string');
   });
 
+  it('is shown no further than its first 80 characters', () => {
+    expect(topicNameFault('*'.repeat(200))).toMatch(/; got "\*{80}"$/);
+  });
+
   it('has a fault on one short line, whatever it is', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string({ maxLength: 300, unit: 'binary' }), fc.anything()), (name) => {

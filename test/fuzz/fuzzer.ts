@@ -56,8 +56,11 @@ const ASYNC_INPUTS = 64;
 const KEPT_MAX = 4096;
 /** Different words of one target; more would be the input coming back. */
 const WORDS_MAX = 2000;
-/** Inputs without news after which coverage is no longer counted. */
+/** Inputs without news after which coverage is not counted for a while, and how many go uncounted then. */
 const DRY_INPUTS = 30_000;
+const REST_INPUTS = 500_000;
+/** Most batches between two looks at coverage: one costs as much as hundreds of inputs, and most bring no news. */
+const LOOK_BATCHES_MAX = 8;
 const INPUT_MS = 2000;
 /** A batch may take as long as so many of its inputs at their longest. */
 const BATCH_FACTOR = 10;
@@ -98,6 +101,10 @@ class Fuzzer {
   readonly #words = new Map<string, number>();
   readonly #allocations: AllocationWatch | null;
   readonly #guide: CoverageGuide | null;
+  /** Inputs run since the last look at coverage, and how many of them are waited for. */
+  #unseen: Uint8Array[] = [];
+  #lookAt = BATCH_INPUTS;
+  /** Inputs without news since the guide was started, or since it was stopped. */
   #dry = 0;
   #inputs = 0;
 
@@ -144,8 +151,11 @@ class Fuzzer {
   async #explore(passed: () => number): Promise<{ input: Uint8Array; error: unknown } | null> {
     const { corpus, inputs: inputsMax, ms: msMax, onProgress } = this.#options;
     const begin = [...corpus, ...this.#target.seeds()].map(placed);
-    let failed = await this.#batch(begin);
+    let failed = await this.#run(begin);
     this.#kept.push(...begin);
+    // All of these are kept, whichever of them ran what.
+    const begun = this.#guide?.look() ?? null;
+    if (begun !== null) this.#guide?.learn(begun);
     let told = 0;
     while (failed === null && this.#inputs < inputsMax && passed() < msMax) {
       const batch: Uint8Array[] = [];
@@ -182,8 +192,16 @@ class Fuzzer {
     return whole;
   }
 
-  /** Runs inputs and keeps those that are news. Resolves with the one that failed. */
+  /** Runs inputs, and keeps those that are news. Resolves with the one that failed. */
   async #batch(inputs: readonly Uint8Array[]): Promise<{ input: Uint8Array; error: unknown } | null> {
+    const found = this.#found.length;
+    const failed = await this.#run(inputs);
+    if (failed === null) await this.#followGuide(inputs, this.#found.length > found);
+    return failed;
+  }
+
+  /** Runs inputs, and keeps those that came to an end that none had come to. Resolves with the one that failed. */
+  async #run(inputs: readonly Uint8Array[]): Promise<{ input: Uint8Array; error: unknown } | null> {
     const news: Uint8Array[] = [];
     let at = 0;
     const tell = (word: string): void => {
@@ -205,7 +223,6 @@ class Fuzzer {
       return { input: inputs[at] as Uint8Array, error };
     }
     for (const input of news) this.#keep(input);
-    await this.#followGuide(inputs, news.length > 0);
     return null;
   }
 
@@ -215,16 +232,33 @@ class Fuzzer {
     else this.#kept[draw(this.#random, KEPT_MAX)] = input;
   }
 
-  /** Looks whether a batch ran code that none before it ran, and which of its inputs did. */
+  /** Looks now and then whether inputs ran code that none before them ran, and which did. Rests where none does. */
   async #followGuide(inputs: readonly Uint8Array[], otherNews: boolean): Promise<void> {
     const guide = this.#guide;
-    if (guide === null || !guide.on) return;
+    if (guide === null) return;
+    this.#dry = otherNews && guide.on ? 0 : this.#dry + inputs.length;
+    if (!guide.on) {
+      if (this.#dry >= REST_INPUTS) this.#turnGuide(guide, true);
+      return;
+    }
+    this.#unseen.push(...inputs);
+    if (this.#unseen.length < this.#lookAt) return;
     const news = guide.look();
-    const found = news !== null && (await this.#keepNews(inputs, guide));
+    const found = news !== null && (await this.#keepNews(this.#unseen, guide));
     // What ran and did not run again is done once and kept: no input's merit.
     if (news !== null) guide.learn(news);
-    this.#dry = found || otherNews ? 0 : this.#dry + inputs.length;
-    if (this.#dry > DRY_INPUTS) guide.stop();
+    this.#unseen = [];
+    this.#lookAt = found ? inputs.length : Math.min(2 * this.#lookAt, LOOK_BATCHES_MAX * inputs.length);
+    if (found) this.#dry = 0;
+    if (this.#dry > DRY_INPUTS) this.#turnGuide(guide, false);
+  }
+
+  #turnGuide(guide: CoverageGuide, on: boolean): void {
+    if (on) guide.start();
+    else guide.stop();
+    this.#dry = 0;
+    this.#unseen = [];
+    this.#lookAt = BATCH_INPUTS;
   }
 
   /** Halves until single inputs are left. False when none of them brings news again. Looking resets the counters. */

@@ -58,7 +58,7 @@ const charts: readonly (readonly [string, AnyStateMachine, object])[] = [
       operation: 'open',
       operationSince: 0,
       outcome: 'failed',
-      detail: null,
+      fault: '',
     },
   ],
   [

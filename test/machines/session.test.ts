@@ -74,6 +74,16 @@ describe('the chart of a session', () => {
     }
   });
 
+  it('has one snapshot per state, by whichever way it came there: steps are not kept for ever', () => {
+    const chart = chartAfter('hello.accepted');
+    const ready = chart.snapshot;
+    for (const type of ['goaway.drain', 'goaway.cancelled', 'goaway.announce', 'goaway.cancelled'] as const) {
+      chart.send({ type });
+    }
+    expect(chart.snapshot).toBe(ready);
+    expect(chartAfter('goaway.drain', 'goaway.cancelled').snapshot).toBe(chartAfter().snapshot);
+  });
+
   it('tells whether an event changed anything', () => {
     const chart = new SessionChart();
     expect(chart.send({ type: 'close' })).toBe(true);

@@ -88,6 +88,21 @@ describe('a command', () => {
     ['{"op":"subscribe","topic":"t","group":"g.1"}', { ...subscribe, group: 'g.1', from: { at: 'committed' } }],
     ['{"op":"subscribe","topic":"t","group":"g","from":"latest"}', { ...subscribe, group: 'g' }],
     [
+      '{"op":"subscribe","topic":"t","group":"g","from":"committed"}',
+      { ...subscribe, group: 'g', from: { at: 'committed' } },
+    ],
+    [`{"op":"ping","id":"${'i'.repeat(256)}"}`, { op: 'ping', id: 'i'.repeat(256) }],
+    [
+      `{"op":"hello","token":"${'t'.repeat(4096)}","client":"${'c'.repeat(256)}","producer":"${'p'.repeat(128)}"}`,
+      {
+        op: 'hello',
+        id: undefined,
+        token: 't'.repeat(4096),
+        client: 'c'.repeat(256),
+        producer: 'p'.repeat(128),
+      },
+    ],
+    [
       '{"op":"subscribe","topic":"t","from":"earliest","credit":1}',
       { ...subscribe, from: { at: 'earliest' }, credit: 1 },
     ],
@@ -127,6 +142,8 @@ describe('a command', () => {
     [`{"op":"ping","id":"${'i'.repeat(257)}"}`, '… (257 characters)'],
     ['{"op":"hello","token":7}', '"token" must be a string of at most 4096 characters'],
     ['{"op":"hello","client":{}}', '"client" must be a string of at most 256 characters; got an object'],
+    ['{"op":"hello","client":[]}', '"client" must be a string of at most 256 characters; got an array of 0'],
+    ['{"op":"hello","client":{"length":1}}', '"client" must be a string of at most 256 characters; got an object'],
     ['{"op":"hello","producer":true}', '"producer" must be a string of at most 128 characters; got true'],
     [`{"op":"hello","producer":"${'p'.repeat(129)}"}`, '"producer" must be a string of at most 128 characters'],
     ['{"op":"hello","producer":""}', '"producer" must be 1 to 128 printable ASCII characters without spaces; got ""'],
@@ -246,6 +263,16 @@ describe('a command', () => {
   it('reads only what is its own: inherited names are absent', () => {
     expect(refused(parseTextCommand('{"__proto__":{"op":"ping"}}')).message).toContain('"op" must be');
     expect(taken(parseTextCommand('{"op":"ping","__proto__":{"id":7}}'))).toEqual({ op: 'ping', id: undefined });
+  });
+
+  it('is refused as INTERNAL, with the cause, where the parser itself is at fault', () => {
+    const result = parseBinaryCommand(null as never);
+    expect(refused(result)).toMatchObject({
+      code: 'INTERNAL',
+      message: expect.stringContaining('the command could not be read'),
+      id: undefined,
+    });
+    expect(result.fault?.cause).toBeInstanceOf(TypeError);
   });
 
   it('is refused without showing its token', () => {

@@ -87,6 +87,20 @@ describe('a binary frame', () => {
     expect(codeOf(() => decodeFrame(frame(Buffer.from(header).length, header)))).toBe('BAD_JSON');
   });
 
+  it.each<[Uint8Array, string]>([
+    [new Uint8Array(3), 'a binary frame begins with a 4-byte header length; got 3 bytes'],
+    [frame(3, '{}'), 'the header length is 3, and 2 bytes follow it'],
+    [frame(65_537, Buffer.alloc(65_537)), 'the header length is 65537; at most 65536 are read'],
+  ])('is refused with the lengths that do not add up', (bytes, message) => {
+    expect(messageOf(() => decodeFrame(bytes))).toBe(message);
+  });
+
+  it('is refused in words when its header is no UTF-8', () => {
+    expect(messageOf(() => decodeFrame(frame(1, new Uint8Array([0xff]))))).toMatch(
+      /^the header of a binary frame is UTF-8: /,
+    );
+  });
+
   it('may have a header of exactly the limit', () => {
     const header = `{${' '.repeat(FRAME_HEADER_BYTES_MAX - 2)}}`;
     expect(decodeFrame(joined(encodeFrame(header, []))).header).toEqual({});
@@ -115,6 +129,8 @@ describe('a JSON object', () => {
   it('is refused in words', () => {
     expect(() => parseObject('[1]')).toThrow('a command is a JSON object; got an array');
     expect(() => parseObject('7')).toThrow('a command is a JSON object; got a number');
+    expect(() => parseObject('null')).toThrow('a command is a JSON object; got null');
+    expect(() => parseObject('true')).toThrow('a command is a JSON object; got a boolean');
     expect(() => parseObject('')).toThrow(/^a command is a JSON object: /);
   });
 

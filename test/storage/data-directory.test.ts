@@ -67,7 +67,46 @@ describe('a data directory', () => {
     });
   });
 
+  it('is made where nothing lies but its own locks and what others leave everywhere', async () => {
+    const names = ['lock', 'LOCK', 'LOCK.new', 'sluice.json.new', 'lost+found', '.DS_Store', '.gitkeep'];
+    for (const name of names) {
+      const disk = new MemoryDisk();
+      await disk.makeDirectory(PATH);
+      await disk.replaceSmallFile(`${PATH}/${name}`, Buffer.from('x'));
+      await expect(prepareDataDirectory(disk, PATH), name).resolves.toBeUndefined();
+    }
+  });
+
+  it('names three of the files that are in its place, and no more', async () => {
+    const disk = new MemoryDisk();
+    await disk.makeDirectory(PATH);
+    for (const name of ['d', 'b', 'LOCK', 'c', 'a']) await disk.replaceSmallFile(`${PATH}/${name}`, Buffer.from('x'));
+    await expect(prepareDataDirectory(disk, PATH)).rejects.toMatchObject({
+      message: '/data is not empty and not a Sluice data directory (it holds a, b, c); choose another with --data',
+    });
+  });
+
+  it('that cannot be written says so, with its cause', async () => {
+    const disk = new MemoryDisk();
+    await prepareDataDirectory(disk, PATH);
+    disk.onCall = (called) => {
+      if (called === 'replaceSmallFile') throw new DiskFault('EROFS');
+    };
+    await expect(openDataDirectory(disk, PATH, fresh)).rejects.toMatchObject({
+      code: 'DATA_DIR_INVALID',
+      message: 'the data directory /data cannot be written: permission denied (EROFS); choose another with --data',
+      cause: { code: 'EROFS' },
+    });
+  });
+
+  it('whose file does not read tells why', async () => {
+    await expect(readDataDirectory(await diskWith('{'), PATH)).rejects.toMatchObject({
+      cause: expect.any(SyntaxError),
+    });
+  });
+
   it.each([
+    ['makeDirectory', 'EEXIST', 'is a file, not a directory'],
     ['makeDirectory', 'ENOTDIR', 'is a file, not a directory'],
     ['makeDirectory', 'EACCES', 'cannot be made: permission denied (EACCES)'],
     ['makeDirectory', 'EROFS', 'cannot be made: permission denied (EROFS)'],

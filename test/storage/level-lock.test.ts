@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { Level } from 'level';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { LockHolder } from '../../src/storage/data-lock.ts';
 import type { Disk } from '../../src/storage/disk.ts';
@@ -58,6 +59,14 @@ describe('the data lock', () => {
     await held.release();
   });
 
+  it('names a holder that lives on this machine', async () => {
+    const held = await lock(path, { ...holder, pid: process.pid, host: hostname() });
+    await expect(lock(path, holder)).rejects.toMatchObject({
+      message: `${path} is held by process ${process.pid} on ${hostname()} since 2023-11-14T22:13:20.000Z`,
+    });
+    await held.release();
+  });
+
   it('is refused while another process has it, and is had once that one is gone', async () => {
     const script = `import('level').then(async ({ Level }) => {
       await new Level(process.argv[1]).open();
@@ -104,6 +113,50 @@ describe('the data lock', () => {
     const held = await lock(path, holder);
     await expect(lock(path, holder)).rejects.toMatchObject({ code: 'DATA_DIR_LOCKED' });
     await held.release();
+  });
+
+  it('says why it can not be had where what is damaged can not be looked at', async () => {
+    await mkdir(join(path, 'lock'));
+    await writeFile(join(path, 'lock', 'CURRENT'), 'MANIFEST-999999\n');
+    await expect(levelLock(diskWith({ list: fail('EIO') }))(path, holder)).rejects.toMatchObject({
+      code: 'DATA_DIR_INVALID',
+      message: expect.stringContaining(`the data directory ${path} cannot be locked: `),
+      cause: { code: 'EIO' },
+    });
+    await (await lock(path, holder)).release();
+  });
+
+  it('says why it can not be had where its store can not be made', async () => {
+    // A link that leads nowhere: no folder to be listed, and none that LevelDB could make.
+    await promisify(execFile)('ln', ['-s', join(path, 'nowhere', 'at all'), join(path, 'lock')]);
+    await expect(lock(path, holder)).rejects.toMatchObject({
+      code: 'DATA_DIR_INVALID',
+      message: expect.stringContaining(`the data directory ${path} cannot be locked: `),
+    });
+    await rm(join(path, 'lock'));
+    await (await lock(path, holder)).release();
+  });
+
+  it('is refused where another takes it while a damaged store is made anew', async () => {
+    await mkdir(join(path, 'lock'));
+    await writeFile(join(path, 'LOCK'), JSON.stringify(holder));
+    const table = Buffer.alloc(60);
+    table.writeBigUInt64LE(0xdb4775248b80fb57n, 52);
+    table.writeUInt8(200, 12);
+    await writeFile(join(path, 'lock', '000005.ldb'), table);
+    const other = new Level(join(path, 'lock'));
+    const overtaken = diskWith({
+      removeTree: async (damaged) => {
+        await nodeDisk.removeTree(damaged);
+        await other.open();
+      },
+    });
+    await expect(levelLock(overtaken)(path, holder)).rejects.toMatchObject({
+      code: 'DATA_DIR_LOCKED',
+      message: `${path} is held by process 4711 on somewhere since 2023-11-14T22:13:20.000Z`,
+    });
+    await other.close();
+    await (await lock(path, holder)).release();
   });
 
   it('says why it can not be had, and may be tried again', async () => {

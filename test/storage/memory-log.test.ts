@@ -53,4 +53,39 @@ describe('the faults of the log in memory', () => {
     expect((await rejection(log.read(null, 1000))).code).toBe('LOG_READ_FAILED');
     expect(await texts(log)).toEqual(['kept']);
   });
+
+  test('reads from where an entry begins, and calls any other place damage', async () => {
+    const log = new MemoryLog();
+    const { addresses } = await log.append([entry('one'), entry('two')]);
+    const [, second] = addresses;
+    const error = await rejection(log.read({ segment: 1, position: (second?.position ?? 0) - 1 }, 1000));
+    expect([error.code, error.message]).toEqual([
+      'LOG_CORRUPT',
+      `no entry begins at position ${(second?.position ?? 0) - 1} of segment 1`,
+    ]);
+  });
+
+  test('counts the groups that it was given, failed ones included', async () => {
+    const log = new MemoryLog();
+    await log.append([entry('one')]);
+    log.failAppend('EIO');
+    await rejection(log.append([entry('two')]));
+    expect(log.appends).toBe(2);
+  });
+
+  test('says what failed, in words', async () => {
+    const log = new MemoryLog();
+    log.failRead('EIO');
+    expect((await rejection(log.read(null, 1))).message).toBe('the log in memory cannot be read: EIO: simulated');
+    await expect(log.rollOver()).rejects.toThrow('only a fenced log rolls over');
+    log.failAppend('ENOSPC');
+    expect((await rejection(log.append([entry('one')]))).message).toBe(
+      'the log in memory cannot be written: ENOSPC: simulated',
+    );
+    expect(() => log.append([entry('one')])).toThrow('the log is fenced: roll over first');
+    log.failRollOver('EIO');
+    expect((await rejection(log.rollOver())).message).toBe('no new segment can be made in memory: EIO: simulated');
+    await log.close();
+    expect(() => log.append([entry('one')])).toThrow('the log is closed');
+  });
 });

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import type { LogAddress } from '../../src/storage/log.ts';
 import { segmentAt } from '../../src/storage/segment.ts';
 import { type OpenedSegmentLog, openSegmentLog, type SegmentLog } from '../../src/storage/segment-log.ts';
-import type { RecoveryStart } from '../../src/storage/segment-recovery.ts';
+import { type RecoveryStart, recoverSegments } from '../../src/storage/segment-recovery.ts';
 import { DiskFault, MemoryDisk } from '../../src/testing/memory-disk.ts';
 import { entry, rejection, texts } from './log-contract.ts';
 import { DIRECTORY, prepare, SEGMENT_BYTES } from './segment-script.ts';
@@ -112,6 +112,7 @@ describe('a log opened from a checkpoint', () => {
       { sequence: 3, address: { segment: 1, position: 33 } },
       { sequence: 20, address: addresses[0] as LogAddress },
       { sequence: 1, address: { segment: 1, position: 0 } },
+      { sequence: 3, address: { segment: 1, position: disk.bytesOf(segmentAt(DIRECTORY, 1).path).length } },
     ];
     for (const from of strange) {
       const opened = await openFrom(from);
@@ -125,6 +126,112 @@ describe('a log opened from a checkpoint', () => {
     const opened = await openFrom({ sequence: 9, address: { segment: 1, position: 500 } });
     expect([opened.fromValid, opened.log.nextSequence]).toEqual([false, 1]);
     await opened.log.close();
+  });
+});
+
+describe('a look at a log that is not to be changed', () => {
+  const look = () => recoverSegments({ disk, directory: DIRECTORY, shard: 0, repair: false }, null);
+
+  test('finds what an opening would, without a write', async () => {
+    const { log } = await filled(20);
+    const { end, nextSequence, bytes } = log;
+    await log.close();
+    const calls: string[] = [];
+    disk.onCall = (op) => void calls.push(op);
+    const found = await look();
+    expect(found).toMatchObject({ ...{ position: end.position, nextSequence, cutBytes: 0, entriesChecked: 20 } });
+    expect((found?.olderBytes ?? 0) + (found?.position ?? 0)).toBe(bytes);
+    expect([...new Set(calls)].sort()).toEqual(['list', 'openRead', 'read', 'size']);
+  });
+
+  test('measures a torn end and leaves it', async () => {
+    const { log } = await filled(4);
+    await log.close();
+    const { path } = segmentAt(DIRECTORY, 1);
+    const before = disk.bytesOf(path);
+    before[before.length - 1] = 0;
+    expect(await look()).toMatchObject({ cutBytes: 332, nextSequence: 4 });
+    expect(disk.bytesOf(path)).toHaveLength(before.length);
+  });
+
+  test('passes over a last segment that is half made and leaves it, and none is a log without one', async () => {
+    const { path } = segmentAt(DIRECTORY, 1);
+    await disk.replaceSmallFile(path, Buffer.from('SLUICE'));
+    expect(await look()).toBeNull();
+    expect(disk.paths).toContain(path);
+    const opened = await openFrom(null);
+    expect(opened.log.nextSequence).toBe(1);
+    await opened.log.close();
+  });
+});
+
+describe('a segment that is half made', () => {
+  test('is damage where another follows it, or where bytes follow its header', async () => {
+    const { log } = await filled(20);
+    await log.close();
+    const [first] = disk.paths as [string];
+    disk.bytesOf(first).fill(0, 0, 4);
+    expect(await rejection(openFrom(null))).toMatchObject({
+      code: 'LOG_CORRUPT',
+      message: `${first} is damaged at position 0, before entry 1: a header that is none of a log segment`,
+    });
+    disk = new MemoryDisk();
+    await prepare(disk);
+    await disk.replaceSmallFile(first, Buffer.alloc(33));
+    expect((await rejection(openFrom(null))).code).toBe('LOG_CORRUPT');
+    await disk.replaceSmallFile(first, Buffer.alloc(32));
+    await (await openFrom(null)).log.close();
+  });
+
+  test('is told when it can not be removed', async () => {
+    const { path } = segmentAt(DIRECTORY, 1);
+    await disk.replaceSmallFile(path, Buffer.alloc(3));
+    disk.onCall = (op) => {
+      if (op === 'remove') throw new DiskFault('EIO');
+    };
+    expect(await rejection(openFrom(null))).toMatchObject({
+      code: 'LOG_WRITE_FAILED',
+      message: `${path}, half made, cannot be removed: EIO: simulated`,
+    });
+  });
+});
+
+describe('the end of a log that is opened', () => {
+  test('is made durable again: its last group is written as it stands, and no more of it', async () => {
+    const { log, addresses } = await filled(4);
+    await log.append([entry('one'), entry('two')]);
+    const { position } = log.end;
+    await log.close();
+    const last = (addresses[3] as LogAddress).position + 332;
+    const calls: string[] = [];
+    disk.onCall = (op) => void calls.push(op);
+    const before = Buffer.from(disk.bytesOf(segmentAt(DIRECTORY, 1).path));
+    const opened = await openFrom(null);
+    expect(calls.filter((op) => ['write', 'sync', 'truncate', 'syncDirectory'].includes(op))).toEqual([
+      'write',
+      'sync',
+      'syncDirectory',
+    ]);
+    expect([last < position, Buffer.from(disk.bytesOf(segmentAt(DIRECTORY, 1).path)).equals(before)]).toEqual([
+      true,
+      true,
+    ]);
+    await opened.log.close();
+  });
+
+  test('is told when it can not be made durable, with nothing left open', async () => {
+    const { log } = await filled(4);
+    await log.close();
+    for (const op of ['openWrite', 'write', 'sync', 'syncDirectory'] as const) {
+      disk.onCall = (called) => {
+        if (called === op) throw new DiskFault('EIO');
+      };
+      expect(await rejection(openFrom(null)), op).toMatchObject({
+        code: 'LOG_WRITE_FAILED',
+        message: `the end of ${segmentAt(DIRECTORY, 1).path} cannot be made durable: EIO: simulated`,
+      });
+      expect(disk.openFiles).toBe(0);
+    }
   });
 });
 

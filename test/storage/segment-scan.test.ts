@@ -63,13 +63,22 @@ describe('a scan of a segment', () => {
   });
 });
 
-describe('what lies behind a torn end', () => {
-  it('is found where it lies across two pieces', async () => {
-    for (const at of [MiB - ENTRY_HEADER_BYTES, MiB - 1, MiB, 2 * MiB - 5]) {
-      const bytes = Buffer.concat([Buffer.alloc(at, 1), entryOf(9, 20)]);
+describe('a short search behind a torn end', () => {
+  it('finds an entry of a group that was written when the one due had been durable, wherever it begins', async () => {
+    for (const at of [0, 1, 31, 100]) {
+      const bytes = Buffer.concat([Buffer.alloc(at, 1), entryOf(9, 20), Buffer.alloc(3, 1)]);
       const { file } = fileOf(bytes);
-      expect(await durableBehind(file, segmentAt('/', 1, SALT), 0, 8, bytes.length), `at ${at}`).toBe(true);
-      expect(await durableBehind(file, segmentAt('/', 1, SALT), 0, 9, bytes.length), `at ${at}`).toBe(false);
+      const found = (due: number, position = 0) =>
+        durableBehind(file, segmentAt('/', 1, SALT), position, due, bytes.length);
+      expect([await found(8), await found(9), await found(8, at + 1)]).toEqual([true, false, false]);
     }
+  });
+
+  it('takes no entry of another segment, and none that is cut off in its header', async () => {
+    const whole = entryOf(9, 0);
+    const found = (bytes: Buffer, salt: number) =>
+      durableBehind(fileOf(bytes).file, segmentAt('/', 1, salt), 0, 8, bytes.length);
+    expect([await found(whole, SALT), await found(whole, SALT + 1)]).toEqual([true, false]);
+    expect(await found(whole.subarray(0, 31), SALT)).toBe(false);
   });
 });

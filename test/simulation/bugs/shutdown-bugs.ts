@@ -65,9 +65,9 @@ export const shutdownBugs: readonly Bug[] = [
       },
       {
         file: 'src/machines/shard.ts',
-        find: "entry: { type: 'fence', params: ({ context }) => ({ reason: context.detail ?? 'failed' }) },",
+        find: "entry: { type: 'fence', params: ({ context }) => ({ reason: context.fault }) },",
         replace:
-          "entry: [{ type: 'fence', params: ({ context }) => ({ reason: context.detail ?? 'failed' }) }, " +
+          "entry: [{ type: 'fence', params: ({ context }) => ({ reason: context.fault }) }, " +
           "{ type: 'report', params: ({ context }) => ({ type: 'child.released', id: context.id, counts: context.counts() }) }],",
       },
     ],
