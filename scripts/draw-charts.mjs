@@ -10,6 +10,7 @@ import {
   gatewayMachine,
   sessionMachine,
   shardMachine,
+  supervisedMachine,
   supervisorMachine,
 } from '../dist/machines/index.js';
 import { drawChart } from './chart-drawing.mjs';
@@ -18,7 +19,14 @@ const folder = new URL('../docs/charts/', import.meta.url);
 const check = process.argv.includes('--check');
 
 await mkdir(folder, { recursive: true });
-for (const machine of [supervisorMachine, shardMachine, gatewayMachine, adminMachine, sessionMachine]) {
+for (const machine of [
+  supervisorMachine,
+  shardMachine,
+  gatewayMachine,
+  adminMachine,
+  sessionMachine,
+  supervisedMachine,
+]) {
   const name = machine.id;
   const path = new URL(`${name}.svg`, folder);
   const drawn = await drawChart(machine);

@@ -37,7 +37,8 @@ export interface AssemblyParts {
   readonly logger: Logger;
   readonly disk: Disk;
   readonly meta: MetaFactory;
-  readonly listen: Listen;
+  /** Null for a broker that no socket leads to. */
+  readonly listen: Listen | null;
   readonly data: DataDirectory;
   /** What the admin endpoint shows; it asks back into the broker. */
   readonly view: AdminView;

@@ -12,10 +12,9 @@ import type { AcquireDataLock } from './storage/data-lock.ts';
 import type { Disk } from './storage/disk.ts';
 import type { MetaFactory } from './storage/meta.ts';
 
-export interface BrokerOptions {
-  /** Settings that differ from the defaults, by the names of `docs/configuration.md`. */
-  readonly config?: Partial<Config>;
-  /** False for a broker that opens no socket for clients. */
+/** Settings that differ from the defaults, by the names of `docs/configuration.md`, and what only an embedder has. */
+export interface BrokerOptions extends Partial<Config> {
+  /** False for a broker that opens no socket for clients: `broker.client` is the way in. */
   readonly listen?: boolean;
   /** False for a broker without the admin endpoint. */
   readonly admin?: boolean;

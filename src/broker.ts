@@ -4,7 +4,8 @@
  */
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
-import { type Actor, createActor } from 'xstate';
+import type { AnyActorLogic } from 'xstate';
+import { abortText, onAbort } from './abort.ts';
 import type { AdminRequest, AdminView } from './actors/admin-server.ts';
 import { newHub } from './actors/broker-inspection.ts';
 import { followGuest } from './actors/guest.ts';
@@ -14,6 +15,7 @@ import { tellChild, tellPhase } from './broker-log.ts';
 import { BrokerMetrics } from './broker-metrics.ts';
 import type { BrokerOptions, BrokerParts, StopOptions } from './broker-options.ts';
 import { StopProgress } from './broker-progress.ts';
+import { settingsOf } from './broker-settings.ts';
 import {
   isReady,
   notRunning,
@@ -23,45 +25,38 @@ import {
   shutdownStateOf,
   statusOf,
 } from './broker-status.ts';
-import { type Config, configSchema } from './config.ts';
-import { exposureFault } from './config-check.ts';
-import { EarlyStop } from './early-stop.ts';
-import { BrokerError, messageOf } from './errors.ts';
+import type { Client } from './client/index.ts';
+import type { Config } from './config.ts';
+import { EarlyStop, unstartedReport } from './early-stop.ts';
+import { type LocalClientOptions, LocalClients } from './embedding/local-clients.ts';
+import { type Supervised, type SuperviseOptions, Supervision } from './embedding/supervision.ts';
+import { BrokerError } from './errors.ts';
 import { type LastShutdown, type ShutdownReport, takeLastShutdown, writeLastShutdown } from './last-shutdown.ts';
 import { createLogger } from './logger.ts';
-import { budgetFault } from './machines/budget.ts';
-import type { SupervisorReport } from './machines/report.ts';
+import type { Outcome, SupervisorReport } from './machines/report.ts';
 import type { ShutdownMode } from './machines/shutdown-mode.ts';
 import { reportOf } from './machines/shutdown-report.ts';
-import type { supervisorMachine } from './machines/supervisor.ts';
 import type { ShutdownRequest, SupervisorContext } from './machines/supervisor-context.ts';
 import { systemClock } from './ports/clock.ts';
 import { systemRandom } from './ports/random.ts';
 import { noWatchdog } from './ports/watchdog.ts';
+import { startError } from './start-error.ts';
 import { type DataDirectory, openDataDirectory, prepareDataDirectory } from './storage/data-directory.ts';
 import type { DataLock } from './storage/data-lock.ts';
 import { levelLock } from './storage/level-lock.ts';
 import { levelMeta } from './storage/level-meta.ts';
 import { nodeDisk } from './storage/node-disk.ts';
+import { type Supervisor, supervisorActor } from './supervisor-actor.ts';
 import { version } from './version.ts';
 
 export type { BrokerOptions, BrokerParts, StopOptions } from './broker-options.ts';
 export type { ShutdownReport } from './last-shutdown.ts';
 
-type Supervisor = Actor<typeof supervisorMachine>;
-
 const WATCHDOG_MARGIN_MS = 500;
 
 /** Makes a broker; it does nothing until `start`. CONFIG_INVALID names what is wrong. */
 export function createBroker(options: BrokerOptions = {}, parts: BrokerParts = {}): Broker {
-  const parsed = configSchema.safeParse(options.config ?? {});
-  if (!parsed.success) {
-    const faults = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
-    throw new BrokerError('CONFIG_INVALID', faults.join('; '));
-  }
-  const fault = exposureFault(parsed.data) ?? budgetFault(parsed.data);
-  if (fault !== null) throw new BrokerError('CONFIG_INVALID', fault);
-  return new Broker(parsed.data, options, parts);
+  return new Broker(settingsOf(options), options, parts);
 }
 
 export class Broker implements AsyncDisposable {
@@ -80,6 +75,8 @@ export class Broker implements AsyncDisposable {
   readonly #progress: StopProgress;
   #lastShutdown: LastShutdown | null = null;
   readonly #metrics = new BrokerMetrics();
+  readonly #clients: LocalClients;
+  readonly #supervision: Supervision;
 
   constructor(config: Config, options: BrokerOptions, parts: BrokerParts) {
     this.config = config;
@@ -96,7 +93,14 @@ export class Broker implements AsyncDisposable {
       hub: newHub,
       ...parts,
     };
-    this.#startedAt = this.#parts.clock.monotonic();
+    const { clock } = this.#parts;
+    this.#startedAt = clock.monotonic();
+    this.#clients = new LocalClients({
+      admit: (connection) => (this.#running === null ? 'DRAINING' : this.#running.assembly.gateway.admit(connection)),
+      frameBytesMax: config.frameBytes,
+      ...this.#parts,
+    });
+    this.#supervision = new Supervision(this.#parts);
     this.#progress = new StopProgress({ ...this.#parts, look: () => this.shutdownState });
     this.#ended = new Promise((end) => {
       this.#end = end;
@@ -112,22 +116,23 @@ export class Broker implements AsyncDisposable {
    */
   start(): Promise<void> {
     if (this.#starting === null) {
-      this.#starting = this.#start();
-      this.#stopOnAbort();
+      this.#starting = this.#start().catch(async (error: unknown) => {
+        await this.#endUnstarted('start-failed', 'the start failed');
+        throw error;
+      });
+      const { signal } = this.#options;
+      if (signal !== undefined) onAbort(signal, this.#ended, () => void this.stop({ reason: abortText(signal) }));
     }
     return this.#starting;
   }
 
-  #stopOnAbort(): void {
-    const { signal } = this.#options;
-    if (signal !== undefined) this.#onAbort(signal, () => void this.stop({ reason: abortText(signal) }));
-  }
-
-  #onAbort(signal: AbortSignal, act: () => void): void {
-    if (signal.aborted) act();
-    else signal.addEventListener('abort', act, { once: true });
-    // The signal may outlive many brokers: nothing of this one stays behind on it.
-    void this.#ended.then(() => signal.removeEventListener('abort', act));
+  /** It never came to a supervisor, or its report is known already and stays. */
+  async #endUnstarted(outcome: Outcome, reason: string): Promise<void> {
+    await this.#clients.close();
+    this.#supervision.end();
+    const asked = this.#stopAsked?.asked ?? { reason, mode: 'graceful', requests: 0 };
+    const now = this.#parts.clock.monotonic();
+    this.#end(this.#complete(unstartedReport(this.config, outcome, asked, this.#startedAt, now)));
   }
 
   async #start(): Promise<void> {
@@ -144,43 +149,25 @@ export class Broker implements AsyncDisposable {
       await held.release();
       throw error;
     }
-    if (data.identity.shards !== this.config.shards) {
-      const { shards } = data.identity;
+    const { shards } = data.identity;
+    if (shards !== this.config.shards) {
       logger.info({ shards, asked: this.config.shards }, 'the data directory keeps the shard count it was made with');
     }
-    logger.info(
-      { version, data: path, shards: data.identity.shards, pid: process.pid, node: process.version },
-      'starting',
-    );
+    logger.info({ version, data: path, shards, pid: process.pid, node: process.version }, 'starting');
     await this.#run(data, held);
   }
 
   async #run(data: DataDirectory, held: DataLock): Promise<void> {
-    const assembly = assemble({ ...this.#parts, config: this.config, data, view: this.#view });
+    const listening = this.#options.listen === false ? null : this.#parts.listen;
+    const assembly = assemble({ ...this.#parts, listen: listening, config: this.config, data, view: this.#view });
     const { clock, logger } = this.#parts;
-    const supervisor = createActor(assembly.logic, {
-      id: 'supervisor',
-      systemId: 'supervisor',
-      ...(this.#options.inspect === undefined ? {} : { inspect: this.#options.inspect }),
-      clock: {
-        setTimeout: (callback, ms) => clock.setTimeout(callback, ms),
-        clearTimeout: (handle) => clock.clearTimeout(handle),
-      },
-      input: {
-        shards: data.identity.shards,
-        grace: this.config,
-        now: () => clock.monotonic(),
-        load: assembly.load,
-        shardCounts: assembly.shardCounts,
-        gateway: this.#options.listen !== false,
-        admin: this.#options.admin !== false,
-        guests: (this.#options.guests ?? []).map(({ id, actor }) => ({ id, ref: actor })),
-      },
-    });
+    const { shards } = data.identity;
+    const supervisor = supervisorActor({ assembly, options: this.#options, config: this.config, clock, shards });
     this.#running = { assembly, supervisor, data };
     const started = this.#follow(supervisor, assembly, data, held);
     supervisor.start();
     for (const { id, actor } of this.#options.guests ?? []) followGuest(supervisor, id, actor);
+    this.#supervision.start(supervisor);
     if (this.#drainAsked !== null) supervisor.send({ type: 'drain', reason: this.#drainAsked });
     if (this.#stopAsked !== null) supervisor.send(this.#stopAsked.request);
     await started;
@@ -269,9 +256,15 @@ export class Broker implements AsyncDisposable {
     if (deadline !== undefined && !Number.isFinite(deadline)) {
       throw new BrokerError('BAD_REQUEST', `"deadline" must be ms of performance.now(); got ${deadline}`);
     }
-    this.#ask({ type: 'shutdown', mode, reason, fatal, returning, ...(deadline === undefined ? {} : { deadline }) });
+    const until = deadline === undefined ? {} : { deadline };
+    this.#ask({ type: 'shutdown', mode, reason, fatal, returning, ...until });
+    if (this.#starting === null) {
+      // Nothing to stop, and nothing will start any more.
+      this.#starting = Promise.resolve();
+      void this.#endUnstarted('clean', reason);
+    }
     if (signal !== undefined) {
-      this.#onAbort(signal, () => this.#ask({ type: 'shutdown', mode: 'fast', reason: abortText(signal) }));
+      onAbort(signal, this.#ended, () => this.#ask({ type: 'shutdown', mode: 'fast', reason: abortText(signal) }));
     }
     return this.#ended;
   }
@@ -322,12 +315,33 @@ export class Broker implements AsyncDisposable {
     const written = this.#complete(report);
     // It ends with the process; what it must not do is keep the report from whoever waits for it.
     await held.release().catch((error: unknown) => logger.warn({ err: error }, 'the lock was not let go in order'));
+    await this.#clients.close();
     await writeLastShutdown(disk, data, written, logger);
     const { outcome, exitCode, reason, durationMs, lost, unknown, unaccounted, flushedRecords } = report;
     const fields = { outcome, exitCode, reason, durationMs, flushedRecords, lost, unknown, unaccounted };
     if (outcome === 'clean') logger.info(fields, 'stopped');
     else logger.error(fields, 'stopped');
     return written;
+  }
+
+  /**
+   * A client in this process, without a socket: the same as `connect` of `sluice/client` gives, welcomed. It leaves with
+   * the broker: told to go as all clients are, and closed for good at the end. While the broker starts, it waits.
+   * Rejects with BAD_REQUEST before `start`, DRAINING behind the end, and as `connect` does.
+   */
+  async client(options: LocalClientOptions = {}): Promise<Client> {
+    if (this.#starting === null) throw new BrokerError('BAD_REQUEST', 'the broker was not started: call start() first');
+    await this.#starting;
+    return await this.#clients.connect(options);
+  }
+
+  /**
+   * Looks after an actor: runs it, begins it again when it fails, within its budget, and takes it along when the broker
+   * stops: it is told `{ type: 'shutdown', … }` with the shards, and its end is its answer. Before `start` it waits for
+   * it. Throws BAD_REQUEST for a wrong option or an id that is taken, DRAINING once the broker stops.
+   */
+  supervise<L extends AnyActorLogic>(id: string, logic: L, options: SuperviseOptions<L> = {}): Supervised<L> {
+    return this.#supervision.supervise(id, logic, options);
   }
 
   // --- what it shows ---
@@ -358,12 +372,11 @@ export class Broker implements AsyncDisposable {
 
   /** Its figures as Prometheus text, version 0.0.4: the answer of `/metrics`. Empty while nothing runs. */
   async metrics(): Promise<string> {
-    const { config } = this;
     const running = this.#running;
     if (running === null) return '';
     const { closedCounts: closed } = running.assembly.sessions;
     const shutdown = { state: this.shutdownState, closed, last: this.#lastShutdown, first: running.data.fresh };
-    return this.#metrics.of({ running, config, ...shutdown });
+    return this.#metrics.of({ running, config: this.config, ...shutdown });
   }
 
   readonly #view: AdminView = {
@@ -384,16 +397,4 @@ export class Broker implements AsyncDisposable {
     drain: ({ reason }: AdminRequest) => this.drain(reason ?? 'asked by the admin endpoint'),
     cancelDrain: () => this.cancelDrain(),
   };
-}
-
-function abortText(signal: AbortSignal): string {
-  return `aborted: ${messageOf(signal.reason)}`;
-}
-
-/** The error of the child that kept the broker from starting. */
-function startError(report: SupervisorReport): BrokerError {
-  const failed = report.children.filter(({ state }) => state === 'failed');
-  const detail = failed.map(({ id, detail: why }) => `${id}: ${why}`).join('; ');
-  const listening = failed.some(({ kind }) => kind === 'gateway' || kind === 'admin');
-  return new BrokerError(listening ? 'LISTEN_FAILED' : 'LOG_READ_FAILED', detail === '' ? 'the start failed' : detail);
 }

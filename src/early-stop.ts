@@ -4,7 +4,7 @@
  */
 import type { Config } from './config.ts';
 import { budgetOf, planBudget } from './machines/budget.ts';
-import { exitCodes, noCounts, type SupervisorReport } from './machines/report.ts';
+import { exitCodes, noCounts, type Outcome, type SupervisorReport } from './machines/report.ts';
 import { escalate } from './machines/shutdown-mode.ts';
 import type { ShutdownRequest } from './machines/supervisor-context.ts';
 
@@ -47,16 +47,33 @@ export class EarlyStop {
 
   /** What is left behind when nothing else can tell. */
   report(): SupervisorReport {
-    const { mode, reason } = this.#request;
-    const budgetMs = budgetOf(this.#config);
-    const durationMs = Math.round(this.until - this.#startedAt);
-    const { flushedRecords, flushedBytes, lost, unknown, closedGraceful, closedForced } = noCounts;
-    return {
-      ...{ outcome: 'abandoned', exitCode: exitCodes.abandoned, reason, mode, requests: this.#requests },
-      ...{ durationMs, budgetMs, flushedRecords, flushedBytes, lost, unknown, closedGraceful, closedForced },
-      phases: [{ phase: 'starting', startedAt: this.#startedAt, durationMs, budgetMs: null }],
-      children: [],
-      unaccounted: [],
-    };
+    return unstartedReport(this.#config, 'abandoned', this.asked, this.#startedAt, this.until);
   }
+
+  get asked(): Pick<SupervisorReport, 'mode' | 'reason' | 'requests'> {
+    const { mode, reason } = this.#request;
+    return { mode, reason, requests: this.#requests };
+  }
+}
+
+/** The report of a broker that never had a supervisor. `startedAt`, `until`: monotonic ms. */
+export function unstartedReport(
+  config: Config,
+  outcome: Outcome,
+  told: Pick<SupervisorReport, 'mode' | 'reason' | 'requests'>,
+  startedAt: number,
+  until: number,
+): SupervisorReport {
+  const durationMs = Math.round(until - startedAt);
+  return {
+    outcome,
+    exitCode: exitCodes[outcome],
+    ...told,
+    durationMs,
+    budgetMs: budgetOf(config),
+    ...noCounts,
+    phases: [{ phase: 'starting', startedAt, durationMs, budgetMs: null }],
+    children: [],
+    unaccounted: [],
+  };
 }

@@ -22,7 +22,7 @@ const LINGER_MS = 500;
 export async function runBroker(config: Config): Promise<number> {
   const logger = createLogger({ level: config.logLevel });
   const watchdog = startWatchdog(join(resolve(config.data), 'last-shutdown.json'));
-  const broker = createBroker({ config }, { logger, watchdog });
+  const broker = createBroker(config, { logger, watchdog });
   const forget = takeSignals(broker, logger);
   const manager = serviceManager({ environment: process.env, spawn, logger, clock: systemClock });
   let stopping = false;

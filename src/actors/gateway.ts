@@ -1,18 +1,20 @@
 /** The gateway actor: the endpoint's chart with its effects: the listener, the sessions, and the pace of their closing. */
 import { fromPromise } from 'xstate';
 import type { Config } from '../config.ts';
+import type { ErrorCode } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { EndpointEvent } from '../machines/endpoint.ts';
 import { type ClosedCounts, gatewayMachine } from '../machines/gateway.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { Listen, Listener } from '../ports/connection.ts';
+import type { Connection, Listen, Listener } from '../ports/connection.ts';
 import type { Sessions } from './sessions.ts';
 
 export interface GatewayOptions {
   readonly config: Config;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly listen: Listen;
+  /** Null for a gateway without a socket: its clients are all of this process. */
+  readonly listen: Listen | null;
   readonly sessions: Sessions;
 }
 
@@ -25,6 +27,8 @@ const CLOSE_GOING_AWAY = 1001;
 export class Gateway {
   readonly #options: GatewayOptions;
   #listener: Listener | null = null;
+  /** Takes connections of this process in, as the listener does those of others. */
+  #accepting = false;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
@@ -37,6 +41,8 @@ export class Gateway {
 
   async bind(): Promise<void> {
     const { config, clock, logger, listen, sessions } = this.#options;
+    this.#accepting = true;
+    if (listen === null) return;
     this.#listener = await listen({
       host: config.host,
       port: config.port,
@@ -48,7 +54,17 @@ export class Gateway {
     logger.info({ address: this.#listener.address, port: this.#listener.port }, 'listening');
   }
 
+  /** Takes in a connection of this process, or says why not, on the listener's terms. */
+  admit(connection: Connection): ErrorCode | null {
+    const { sessions, config } = this.#options;
+    if (!this.#accepting) return 'DRAINING';
+    if (sessions.size >= config.connectionsMax) return 'TOO_MANY_CONNECTIONS';
+    sessions.accept(connection);
+    return null;
+  }
+
   accept(): void {
+    this.#accepting = true;
     this.#listener?.accept();
     if (this.#options.sessions.draining) this.#options.sessions.cancel();
   }
@@ -59,6 +75,7 @@ export class Gateway {
 
   refuse({ plan, reason, leaving }: EndpointEvent): void {
     const deadlineMs = this.#left(plan.reportUntil);
+    this.#accepting = false;
     this.#listener?.refuse(Math.max(1, Math.ceil(deadlineMs / 10_000)));
     // A drain without exit may be cancelled: clients are told to stay away, and kept.
     this.#options.sessions.announce({

@@ -24,8 +24,9 @@ export function withChild(
   context: SupervisorContext,
   id: string,
   kind: ChildKind,
+  state: ChildState = 'starting',
 ): Pick<SupervisorContext, 'children'> {
-  return { children: { ...context.children, [id]: newRecord(id, kind, 'starting', context.now()) } };
+  return { children: { ...context.children, [id]: newRecord(id, kind, state, context.now()) } };
 }
 
 function newRecord(id: string, kind: ChildKind, state: ChildState, since: number): ChildRecord {

@@ -36,5 +36,11 @@ export {
 } from './session.ts';
 export { type ShardEvent, type ShardInput, type ShardOutcome, shardId, shardMachine } from './shard.ts';
 export { escalate, isHarder, type ShutdownMode } from './shutdown-mode.ts';
+export {
+  type RestartPolicy,
+  type SupervisedContext,
+  type SupervisedInput,
+  supervisedMachine,
+} from './supervised.ts';
 export { type ShutdownRequest, type SupervisorEvent, supervisorMachine } from './supervisor.ts';
 export type { SupervisorContext, SupervisorInput } from './supervisor-context.ts';

@@ -3,6 +3,7 @@ import type { AnyActorRef } from 'xstate';
 import type { BudgetConfig, BudgetPlan, FlushMeasure } from './budget.ts';
 import type { ChildCounts, ChildRecord, ChildReport, Phase, PhaseRecord } from './report.ts';
 import type { ShutdownMode } from './shutdown-mode.ts';
+import type { SupervisedInput, supervisedMachine } from './supervised.ts';
 
 export interface SupervisorInput {
   readonly shards: number;
@@ -28,6 +29,13 @@ export type SupervisorEvent =
   | { readonly type: 'drain'; readonly reason: string }
   | { readonly type: 'drain.cancel' }
   | { readonly type: 'budget.over' }
+  /** An actor of the embedding application to be looked after, below a chart of its own. Void once it stops. */
+  | {
+      readonly type: 'guest.joined';
+      readonly id: string;
+      readonly logic: typeof supervisedMachine;
+      readonly input: SupervisedInput;
+    }
   /** From XState: a child's chart broke. Nothing else than a report is needed of a child that works. */
   | { readonly type: `xstate.error.actor.${string}`; readonly actorId: string; readonly error: unknown };
 

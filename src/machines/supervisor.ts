@@ -36,6 +36,7 @@ import type { ChildReport, Phase, SupervisorReport } from './report.ts';
 import { shardId, shardMachine } from './shard.ts';
 import { beginPhase, closedPhases, reportOf } from './shutdown-report.ts';
 import { pressesHarder, withRequest } from './shutdown-request.ts';
+import type { SupervisedInput, supervisedMachine } from './supervised.ts';
 import type { ShutdownRequest, SupervisorContext, SupervisorEvent, SupervisorInput } from './supervisor-context.ts';
 
 export type { ShutdownRequest, SupervisorEvent } from './supervisor-context.ts';
@@ -45,6 +46,9 @@ const noteRequest = {
   type: 'noteRequest' as const,
   params: ({ event }: { readonly event: ShutdownRequest }) => ({ request: event }),
 };
+
+/** Children are named by whoever asks for them, which the chart's types do not foresee. */
+type Spawn = (logic: typeof supervisedMachine, options: { id: string; input: SupervisedInput }) => AnyActorRef;
 
 /** Steps of one event; no chain of states is nearly as long, and XState sets no bound of its own. */
 const MICROSTEPS_MAX = 100;
@@ -142,6 +146,14 @@ export const supervisorMachine = setup({
         if (!hasEnded(context, id)) enqueue.sendTo(ref, guestEvent(context));
       }
     }),
+    guestJoined: enqueueActions(({ context, enqueue, event }) => {
+      if (event.type !== 'guest.joined' || context.stopping) return;
+      const { id, logic, input } = event;
+      enqueue.assign(({ context: now, spawn }) => ({
+        ...withChild(now, id, 'guest', 'ready'),
+        guests: [...now.guests.filter((guest) => guest.id !== id), { id, ref: (spawn as Spawn)(logic, { id, input }) }],
+      }));
+    }),
     toAdmin: enqueueActions(({ context, enqueue, system }) => {
       const ref = system.get('admin') as AnyActorRef | undefined;
       if (ref !== undefined) enqueue.sendTo(ref, endpointEvent(context, 'shutdown.close'));
@@ -218,6 +230,7 @@ export const supervisorMachine = setup({
       ],
     },
     'budget.over': { target: '.overdue' },
+    'guest.joined': { actions: 'guestJoined' },
     drain: {},
     'drain.cancel': {},
   },

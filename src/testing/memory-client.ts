@@ -1,7 +1,8 @@
 /** The client's end of a connection in memory, as a test drives it. Made by `dial` of the network in memory. */
+
+import type { Item, MemoryFrame } from '../embedding/memory-pipe.ts';
 import { assert } from '../errors.ts';
 import type { MemoryLink } from './memory-link.ts';
-import type { Item, MemoryFrame } from './memory-pipe.ts';
 
 export interface ClientEvents {
   open(subprotocol: string | undefined): void;

@@ -3,19 +3,14 @@
  * port; the client's is a test's handle (`memory-client.ts`). Made by `memory-sockets.ts`.
  */
 
-import type { Clock, TimerHandle } from '../ports/clock.ts';
-import type { Connection, ConnectionEvents } from '../ports/connection.ts';
-import { closeReason } from '../protocol/close-code.ts';
+import { MemoryConnection, type MemoryPair } from '../embedding/memory-connection.ts';
+import { Pipe } from '../embedding/memory-pipe.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Connection } from '../ports/connection.ts';
 import { type ClientRefusal, MemoryClient } from './memory-client.ts';
-import { bytesOf, type Item, Pipe } from './memory-pipe.ts';
-
-/** Time for the other side to answer a close, as with a real socket. */
-const CLOSE_TIMEOUT_MS = 1000;
-
-const ignoring: ConnectionEvents = { text() {}, binary() {}, pong() {}, drained() {}, closed() {} };
 
 /** Both ends and what lies between. */
-export class MemoryLink {
+export class MemoryLink implements MemoryPair {
   readonly clock: Clock;
   readonly remote: string;
   readonly client: MemoryClient;
@@ -70,104 +65,4 @@ export class MemoryLink {
       this.#server.gone(1006, '');
     });
   }
-}
-
-/** The server's end. */
-class MemoryConnection implements Connection {
-  events: ConnectionEvents = ignoring;
-  readonly #link: MemoryLink;
-  #state: 'open' | 'closing' | 'closed' = 'open';
-  #timer: TimerHandle | null = null;
-
-  constructor(link: MemoryLink) {
-    this.#link = link;
-  }
-
-  get remote(): string {
-    return this.#link.remote;
-  }
-
-  get bufferedBytes(): number {
-    return this.#link.toClient.bytes;
-  }
-
-  sendText(text: string): void {
-    this.#send({ is: 'frame', data: text });
-  }
-
-  sendBinary(parts: readonly Uint8Array[]): void {
-    this.#send({ is: 'frame', data: joined(parts) });
-  }
-
-  ping(): void {
-    this.#send({ is: 'ping' });
-  }
-
-  pause(): void {
-    if (this.#state === 'open') this.#link.toServer.pause();
-  }
-
-  resume(): void {
-    this.#link.toServer.resume();
-  }
-
-  close(code: number, reason: string): void {
-    if (this.#state !== 'open') return;
-    this.#send({ is: 'close', code, reason: closeReason(reason) });
-    this.#state = 'closing';
-    this.#link.toServer.resume();
-    this.#timer = this.#link.clock.setTimeout(() => this.terminate(), CLOSE_TIMEOUT_MS);
-  }
-
-  terminate(): void {
-    if (this.#state !== 'closed') this.#link.cut();
-  }
-
-  receive(item: Item): void {
-    if (this.#state === 'closed') return;
-    if (item.is === 'close') {
-      if (this.#state === 'open') this.#link.toClient.put(item);
-      this.gone(item.code, item.reason);
-    } else if (item.is === 'end') {
-      this.gone(1006, '');
-    } else if (this.#state === 'open') {
-      this.#hear(item);
-    }
-  }
-
-  #hear(item: Item): void {
-    if (item.is === 'pong') this.events.pong();
-    if (item.is !== 'frame') return;
-    if (bytesOf(item) > this.#link.frameBytesMax) {
-      this.#link.toClient.put({ is: 'close', code: 1009, reason: '' });
-      this.gone(1009, 'Max payload size exceeded');
-    } else if (typeof item.data === 'string') this.events.text(item.data);
-    else this.events.binary(item.data);
-  }
-
-  noteSent(): void {
-    if (this.#state !== 'closed') this.events.drained();
-  }
-
-  gone(code: number, reason: string): void {
-    if (this.#state === 'closed') return;
-    this.#state = 'closed';
-    if (this.#timer !== null) this.#link.clock.clearTimeout(this.#timer);
-    this.#link.onEnd();
-    this.events.closed(code, reason);
-  }
-
-  #send(item: Item): void {
-    if (this.#state === 'open') this.#link.toClient.put(item);
-  }
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }

@@ -136,6 +136,14 @@ export class MemoryMeta implements MetaFactory {
     return disk;
   }
 
+  /** The process that held the directories is dead; with `powerCut`, what was not synced is gone, too. */
+  crash(powerCut: boolean): void {
+    for (const disk of this.#disks.values()) {
+      if (powerCut) disk.loseUnsynced();
+      disk.letGo();
+    }
+  }
+
   async open(directory: string): Promise<MetaStore> {
     const disk = this.disk(directory);
     try {

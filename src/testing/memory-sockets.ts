@@ -14,8 +14,8 @@ import type { MemoryClient } from './memory-client.ts';
 import { MemoryLink } from './memory-link.ts';
 import { type MemoryWebSocketConstructor, memoryWebSocket } from './memory-websocket.ts';
 
+export type { MemoryFrame } from '../embedding/memory-pipe.ts';
 export type { ClientRefusal, MemoryClient } from './memory-client.ts';
-export type { MemoryFrame } from './memory-pipe.ts';
 export type { MemoryWebSocket, MemoryWebSocketConstructor } from './memory-websocket.ts';
 
 export interface DialOptions {

@@ -4,8 +4,8 @@
  * text, and binary as `arraybuffer` or `blob`.
  */
 
+import type { MemoryFrame } from '../embedding/memory-pipe.ts';
 import type { MemoryClient } from './memory-client.ts';
-import type { MemoryFrame } from './memory-pipe.ts';
 import type { DialOptions } from './memory-sockets.ts';
 
 type Handler<E extends Event> = ((event: E) => void) | null;

@@ -94,7 +94,7 @@ export class Rig {
           },
         }),
     };
-    return createBroker({ admin: false, ...options, config: { ...settings, ...own, ...config } }, parts);
+    return createBroker({ admin: false, ...options, ...settings, ...own, ...config }, parts);
   }
 
   readonly #lock: AcquireDataLock = async (path) => {

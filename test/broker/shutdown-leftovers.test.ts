@@ -67,10 +67,7 @@ it('is ended by the watchdog within its budget when it hangs before it has begun
     arm: (ms, report) => armed.push({ at: clock.monotonic() + ms, report: JSON.parse(report) }),
     disarm: () => {},
   };
-  const broker = createBroker(
-    { config: { gracePeriodMs: 10_000 } },
-    { clock, disk, watchdog, logger: new RecordingLogger() },
-  );
+  const broker = createBroker({ gracePeriodMs: 10_000 }, { clock, disk, watchdog, logger: new RecordingLogger() });
   void broker.start();
   await turns();
   await clock.advance(1000);

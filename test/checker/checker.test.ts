@@ -158,10 +158,7 @@ describe('the checker', () => {
   it('reads what a broker left in memory, with its topics made anew, deleted and committed', async () => {
     const disk = new MemoryDisk();
     const config = { data: '/data', shards: 3, segmentBytes: 65_536, reserveBytes: 0, logLevel: 'silent' as const };
-    const broker = createBroker(
-      { config: { ...config, port: 0 }, admin: false },
-      { disk, meta: new MemoryMeta(), lock },
-    );
+    const broker = createBroker({ ...config, port: 0, admin: false }, { disk, meta: new MemoryMeta(), lock });
     await broker.start();
     const wire = await Wire.open(`ws://127.0.0.1:${broker.port}/v1`);
     await wire.ask({ op: 'create', topic: 'a', partitions: 3 });
@@ -194,7 +191,7 @@ describe('the checker', () => {
       const acked: { topic: string; partition: number; offset: number; value: string }[] = [];
       for (let run = 0; run < 2; run += 1) {
         const config = { data, shards: 2, segmentBytes: 65_536, reserveBytes: 0, port: 0, logLevel: 'silent' as const };
-        const broker = createBroker({ config, admin: false });
+        const broker = createBroker({ ...config, admin: false });
         await broker.start();
         cleanup(() => broker.stop());
         const wire = await Wire.open(`ws://127.0.0.1:${broker.port}/v1`);

@@ -9,6 +9,7 @@ import {
   gatewayMachine,
   sessionMachine,
   shardMachine,
+  supervisedMachine,
   supervisorMachine,
 } from '../../src/machines/index.ts';
 
@@ -19,6 +20,7 @@ const machines: readonly AnyStateMachine[] = [
   gatewayMachine,
   adminMachine,
   sessionMachine,
+  supervisedMachine,
 ];
 
 interface Node {

@@ -65,7 +65,7 @@ export async function openOnDisk(state: CrashState, run: TracedRun, place: numbe
     for (const path of state.folders) await mkdir(join(folder, path), { recursive: true, mode: 0o700 });
     for (const [path, bytes] of state.files) await writeFile(join(folder, path), bytes, { mode: 0o600 });
     const before = readDataDirectory(stateSource(state));
-    const broker = createBroker({ config: { ...config, data: folder }, listen: false, admin: false }, parts);
+    const broker = createBroker({ ...config, data: folder, listen: false, admin: false }, parts);
     await broker.start();
     const { outcome, children } = await broker.stop();
     const faults = outcome === 'clean' ? [] : [`it ended ${outcome}: ${JSON.stringify(children)}`];
@@ -102,7 +102,7 @@ function countsOf({ topics, commits }: StoredDirectory): string {
 function memoryBroker(disk: MemoryDisk): ReturnType<typeof createBroker> {
   const lock = async () => ({ release: async () => {} });
   return createBroker(
-    { config: { ...config, data: ROOT }, listen: false, admin: false },
+    { ...config, data: ROOT, listen: false, admin: false },
     { ...parts, disk, meta: new MemoryMeta(), lock },
   );
 }

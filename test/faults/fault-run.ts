@@ -188,7 +188,7 @@ class Life {
 
   async #startWithoutFaults(): Promise<void> {
     const broker = createBroker(
-      { config: { data: this.#data, shards: 2, reserveBytes: 0, logLevel: 'silent' }, listen: false, admin: false },
+      { data: this.#data, shards: 2, reserveBytes: 0, logLevel: 'silent', listen: false, admin: false },
       {},
     );
     try {

@@ -15,7 +15,7 @@ describe('a first start behind one that was cut short', () => {
       await mkdir(join(data, 'lock'), { recursive: true });
       for (const name of names) await writeFile(join(data, name), '{"pi');
       const config = { data, shards: 1, reserveBytes: 0, logLevel: 'silent' as const };
-      const broker = createBroker({ config, listen: false, admin: false });
+      const broker = createBroker({ ...config, listen: false, admin: false });
       await broker.start();
       expect((await broker.stop()).outcome).toBe('clean');
     },

@@ -10,7 +10,7 @@ const target = new URL('./data-v1/', import.meta.url);
 const folder = await mkdtemp(join(tmpdir(), 'sluice-golden-'));
 const data = join(folder, 'data');
 const config = { data, port: 0, adminPort: 0, shards: 2, segmentBytes: 65_536, reserveBytes: 0, logLevel: 'silent' };
-const broker = createBroker({ config, admin: false });
+const broker = createBroker({ ...config, admin: false });
 await broker.start();
 
 const socket = new WebSocket(`ws://127.0.0.1:${broker.port}/v1`);

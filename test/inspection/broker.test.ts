@@ -22,7 +22,7 @@ async function start(config: Partial<Config> = {}): Promise<{ broker: Broker; po
   const folder = await temporaryFolder();
   onTestFinished(() => folder.remove());
   const base = { data: folder.path, port: 0, adminPort: 0, shards: 2, reserveBytes: 0, gracePeriodMs: 8000 };
-  const broker = createBroker({ config: { ...base, ...config } }, { logger });
+  const broker = createBroker({ ...base, ...config }, { logger });
   onTestFinished(async () => void (await broker.stop({ mode: 'fast' })));
   await broker.start();
   return { broker, port: broker.adminPort ?? 0 };
@@ -194,8 +194,7 @@ describe('the broker at /inspect', () => {
   });
 
   it('refuses a broker that would show itself to other machines without a token, and names what to set', () => {
-    const open = (config: Partial<Config>) => () =>
-      createBroker({ config: { data: 'nowhere', ...config } }, { logger });
+    const open = (config: Partial<Config>) => () => createBroker({ data: 'nowhere', ...config }, { logger });
     expect(open({ adminHost: '0.0.0.0' })).toThrow(/^adminHost: 0\.0\.0\.0 is reachable.*adminToken/);
     expect(open({ adminHost: 'example.org' })).toThrow(/adminToken/);
     expect(open({ adminHost: '0.0.0.0', adminToken: 'tok' })).not.toThrow();

@@ -121,7 +121,7 @@ describe('sluice record and sluice replay', () => {
   async function broker(adminToken = '') {
     const data = await folder();
     const config = { data, port: 0, adminPort: 0, shards: 2, reserveBytes: 0, gracePeriodMs: 8000, adminToken };
-    const made = createBroker({ config }, { logger: new RecordingLogger() });
+    const made = createBroker(config, { logger: new RecordingLogger() });
     onTestFinished(async () => void (await made.stop({ mode: 'fast' })));
     await made.start();
     const environment = { SLUICE_ADMIN_URL: `http://127.0.0.1:${made.adminPort}`, SLUICE_ADMIN_TOKEN: adminToken };

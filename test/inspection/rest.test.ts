@@ -172,7 +172,7 @@ describe('what a look leaves behind', () => {
     const { clock, pending } = countedClock();
     const made: { hub: InspectionHub; options: HubOptions }[] = [];
     const broker = createBroker(
-      { config: { data: folder.path, port: 0, adminPort: 0, shards: 2, reserveBytes: 0 } },
+      { data: folder.path, port: 0, adminPort: 0, shards: 2, reserveBytes: 0 },
       {
         clock,
         logger: new RecordingLogger(),

@@ -96,7 +96,7 @@ describe('a process that embeds a broker', () => {
     const data = await rig.folder();
     const script = `
       import { createBroker } from ${JSON.stringify(new URL('../../dist/index.js', import.meta.url).href)};
-      const broker = createBroker({ config: { data: ${JSON.stringify(data)}, port: 0, adminPort: 0, logLevel: 'error' } });
+      const broker = createBroker({ data: ${JSON.stringify(data)}, port: 0, adminPort: 0, logLevel: 'error' });
       await broker.start();
       const text = await (await fetch('http://127.0.0.1:' + broker.adminPort + '/metrics')).text();
       const { outcome } = await broker.stop();
@@ -109,7 +109,7 @@ describe('a process that embeds a broker', () => {
 
   it('measures no event loop any more once it has stopped', async () => {
     const config = { data: await rig.folder(), port: 0, adminPort: 0, logLevel: 'error' as const };
-    const broker = createBroker({ config });
+    const broker = createBroker(config);
     await broker.start();
     const delay = async () =>
       MetricsText.parse(await broker.metrics()).family('sluice_event_loop_delay_seconds').samples.length;

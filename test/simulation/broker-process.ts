@@ -12,13 +12,13 @@ import type { AcquireDataLock } from '../../src/storage/data-lock.ts';
 import type { MemoryDisk } from '../../src/testing/memory-disk.ts';
 import type { MemoryMeta } from '../../src/testing/memory-meta.ts';
 import type { MemoryNetwork } from '../../src/testing/memory-sockets.ts';
+import { ProcessClock } from '../../src/testing/process-clock.ts';
 import type { SimulatedClock } from '../../src/testing/simulated-clock.ts';
 import { readLog } from '../checker/log-reader.ts';
 import { Dice } from './dice.ts';
 import type { DiskWeather } from './disk-weather.ts';
 import type { History, ReportSummary } from './history.ts';
 import type { Plan } from './plan.ts';
-import { ProcessClock } from './process-clock.ts';
 import { ProcessDisk } from './process-disk.ts';
 import type { RecordedBroker, Recording } from './recording.ts';
 import { sourceOf } from './rotten-bits.ts';
@@ -73,7 +73,9 @@ export class BrokerProcess {
     this.broker = createBroker(
       {
         admin: false,
-        config: { ...plan.config, data: DATA, port: 7070 },
+        ...plan.config,
+        data: DATA,
+        port: 7070,
         ...(this.#recorded === null ? {} : { inspect: this.#recorded.inspect }),
       },
       {

@@ -212,7 +212,7 @@ export const clientSocket: AsyncTarget = {
       frameBytes: 4096,
       topicsMax: 20,
     };
-    const broker = createBroker({ admin: false, config }, parts);
+    const broker = createBroker({ admin: false, ...config }, parts);
     await broker.start();
     served = { broker, logger, port: broker.port ?? 0 };
     return async () => {

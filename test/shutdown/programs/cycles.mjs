@@ -38,7 +38,7 @@ async function publish(port, value) {
 }
 
 for (let cycle = 0; cycle < cycles; cycle += 1) {
-  const broker = createBroker({ config: { data, port: 0, adminPort: 0, logLevel: 'silent', reserveBytes: 0 } });
+  const broker = createBroker({ data, port: 0, adminPort: 0, logLevel: 'silent', reserveBytes: 0 });
   await broker.start();
   const { reply, closed } = await publish(broker.port, cycle);
   const began = performance.now();

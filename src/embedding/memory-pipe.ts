@@ -1,4 +1,4 @@
-/** One direction of a connection in memory, and what goes through it. Used by `memory-link.ts`. */
+/** One direction of a connection in memory, and what goes through it. */
 import type { Clock } from '../ports/clock.ts';
 
 export type MemoryFrame = string | Uint8Array;
@@ -14,7 +14,7 @@ export type Item =
 
 /** One direction: items in order, moved a turn after they were put in, unless the receiver does not read. */
 export class Pipe {
-  readonly #clock: Clock;
+  readonly #clock: Pick<Clock, 'defer'>;
   readonly #deliver: (item: Item) => void;
   readonly #onMoved: () => void;
   #items: Item[] = [];
@@ -23,7 +23,7 @@ export class Pipe {
   #stalled = false;
   #bytes = 0;
 
-  constructor(clock: Clock, deliver: (item: Item) => void, onMoved: () => void = () => undefined) {
+  constructor(clock: Pick<Clock, 'defer'>, deliver: (item: Item) => void, onMoved: () => void = () => undefined) {
     this.#clock = clock;
     this.#deliver = deliver;
     this.#onMoved = onMoved;

@@ -1,6 +1,6 @@
-/** The clock as one simulated process sees it: its own monotonic zero, and no timer that outlives it. */
-import type { Clock } from '../../src/ports/clock.ts';
-import type { SimulatedClock } from '../../src/testing/simulated-clock.ts';
+/** The clock as one process of a test sees it: its own monotonic zero, and no timer that outlives it. */
+import type { Clock } from '../ports/clock.ts';
+import type { SimulatedClock } from './simulated-clock.ts';
 
 export class ProcessClock implements Clock {
   readonly #clock: SimulatedClock;
@@ -10,7 +10,7 @@ export class ProcessClock implements Clock {
   #alive = true;
 
   /** `wallSkewMs`: what the wall clock is off by now. */
-  constructor(clock: SimulatedClock, wallSkewMs: () => number) {
+  constructor(clock: SimulatedClock, wallSkewMs: () => number = () => 0) {
     this.#clock = clock;
     this.#began = clock.monotonic();
     this.#wallSkewMs = wallSkewMs;

@@ -1,0 +1,2 @@
+/** The page of `docs/api.md`, from the declarations in `dist`. */
+export function apiReference(): string;
