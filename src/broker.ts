@@ -93,8 +93,7 @@ export class Broker implements AsyncDisposable {
       hub: newHub,
       ...parts,
     };
-    const { clock } = this.#parts;
-    this.#startedAt = clock.monotonic();
+    this.#startedAt = this.#parts.clock.monotonic();
     this.#clients = new LocalClients({
       admit: (connection) => (this.#running === null ? 'DRAINING' : this.#running.assembly.gateway.admit(connection)),
       frameBytesMax: config.frameBytes,

@@ -240,6 +240,10 @@ export class SessionCommands implements SubscriptionHost {
     return this.#session.roomBytes();
   }
 
+  get delivering(): boolean {
+    return this.#session.delivering;
+  }
+
   cursorReady(subscription: Subscription): void {
     this.#ready.add(subscription);
     this.pump();

@@ -4,13 +4,12 @@
  * topic being made) holds those behind it while the socket is paused. The gateway makes it, sweeps it and closes it.
  */
 
-import { KEY_BYTES_MAX } from '../domain/record-batch.ts';
 import { BrokerError, type ErrorCode, errorTable } from '../errors.ts';
 import type { SessionChart } from '../machines/session.ts';
 import type { Connection } from '../ports/connection.ts';
 import { parseBinaryCommand, parseTextCommand } from '../protocol/command-parser.ts';
 import type { Command, CommandId, HelloCommand, PublishCommand } from '../protocol/commands.ts';
-import type { GoAway, Limits } from '../protocol/replies.ts';
+import type { GoAway } from '../protocol/replies.ts';
 import type { ShardEngine } from '../shard/shard-engine.ts';
 import { SessionCommands } from './session-commands.ts';
 import type { SessionHost } from './session-host.ts';
@@ -19,6 +18,7 @@ import { SessionLiveness } from './session-liveness.ts';
 import { type FrameKind, SessionOutbox } from './session-outbox.ts';
 import { SessionPublisher } from './session-publisher.ts';
 import { sameSecret } from './token.ts';
+import { limitsOf } from './welcome-limits.ts';
 
 export type LeaveStage = Exclude<GoAway['stage'], 'cancelled'>;
 
@@ -216,22 +216,13 @@ export class Session {
   }
 
   #welcome(kind: FrameKind, id: CommandId): void {
-    const { config } = this.#host;
-    const limits: Limits = {
-      frameBytes: config.frameBytes,
-      inFlightBytes: config.inFlightBytes,
-      inFlightPublishes: config.inFlightPublishes,
-      subscriptions: config.subscriptionsMax,
-      topics: config.topicsMax,
-      keyBytes: KEY_BYTES_MAX,
-    };
     this.outbox.send(kind, {
       op: 'welcome',
       ...idOf(id),
       session: this.id,
       protocol: 1,
       broker: this.#host.brokerName,
-      limits,
+      limits: limitsOf(this.#host.config),
       draining: this.#host.draining,
       ...(this.#authenticated ? {} : { authenticate: true }),
     });
@@ -295,9 +286,13 @@ export class Session {
 
   // --- deliveries ---
 
+  get delivering(): boolean {
+    return this.#chart.delivering;
+  }
+
   /** Bytes that the socket may take before deliveries wait. */
   roomBytes(): number {
-    if (!this.#chart.delivering) return 0;
+    if (!this.delivering) return 0;
     const room = this.#host.config.socketBufferBytes - this.connection.bufferedBytes;
     if (room <= 0) this.#liveness.full(this.#host.clock.monotonic());
     return room;

@@ -18,6 +18,8 @@ export interface SubscriptionHost {
   readonly texts: TextCache;
   /** Bytes that the socket may still take now; at most 0 when deliveries have to wait. */
   roomBytes(): number;
+  /** Whether anything may be delivered at all: not before hello, not behind the word of the drain. */
+  readonly delivering: boolean;
   /** A cursor has something to do. */
   cursorReady(subscription: Subscription): void;
   /** An unexpected failure of a read, to be logged. */
@@ -203,7 +205,8 @@ export class Subscription {
       (fetched) => {
         cursor.fetching = false;
         if (this.#ended || cursor.dropped) return;
-        this.#deliver(cursor, fetched);
+        // The client may have been told meanwhile that nothing more comes. It is read again when the drain is cancelled.
+        if (this.#host.delivering) this.#deliver(cursor, fetched);
         this.#host.cursorReady(this);
       },
       (error: unknown) => {

@@ -107,7 +107,11 @@ export class WebSocketConnection implements Connection {
   close(code: number, reason: string): void {
     if (this.#closing) return;
     assert(isCloseCode(code), `${code} is not a close code that may be sent`);
-    if (!this.#begin()) return;
+    if (!this.#begin()) {
+      // The other end has ended without a close: it takes no answer, and what waits for it may never leave.
+      this.terminate();
+      return;
+    }
     this.#closing = true;
     this.#webSocket.close(code, closeReason(reason));
     // Paused, the client's answer would never be read.

@@ -19,6 +19,7 @@ import { Dispatcher } from './dispatcher.ts';
 import { Emitter } from './emitter.ts';
 import { type ClientErrorCode, clientError, errorOf, type SluiceError } from './error.ts';
 import { type ClientState, Link } from './link.ts';
+import type { LivenessOptions } from './liveness.ts';
 import { Outbox, type OutboxBounds, type PublishOptions } from './outbox.ts';
 import type { Ack, PublishRecord } from './outgoing.ts';
 import { aborted, type CallOptions, type Command, Requests } from './requests.ts';
@@ -61,11 +62,14 @@ export interface ClientSettings {
   readonly name?: string | undefined;
   readonly outbox?: OutboxBounds | undefined;
   readonly backoff?: Partial<BackoffOptions> | undefined;
+  readonly liveness?: Partial<LivenessOptions> | undefined;
   readonly clock?: ClientClock | undefined;
   readonly random?: (() => number) | undefined;
 }
 
 const backoffDefaults: BackoffOptions = { minMs: 250, maxMs: 15_000 };
+/** The broker's own defaults for the other direction. */
+const livenessDefaults: LivenessOptions = { quietMs: 20_000, answerMs: 20_000 };
 /** Commands of the application that may wait for an answer at a time. */
 const CALLS_MAX = 1_024;
 
@@ -90,6 +94,7 @@ export class Client {
       hello: { client: name, producer: this.producer },
       token,
       backoff: { ...backoffDefaults, ...settings.backoff },
+      liveness: { ...livenessDefaults, ...settings.liveness },
       clock,
       random,
       emitter: this.#emitter,
@@ -97,6 +102,7 @@ export class Client {
         ready: (welcome) => this.#ready(welcome),
         reply: (reply, body) => this.#take(reply, body),
         goaway: (goaway) => this.#dispatcher.goaway(goaway),
+        busy: () => this.#outbox.records > 0 || this.#requests.size > 0,
         lost: () => this.#lost(),
         closed: (reason) => this.#closed(reason),
       },

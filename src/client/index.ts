@@ -4,6 +4,7 @@
 import type { BackoffOptions } from './backoff.ts';
 import { Client, type ClientEvents, type ClientSettings } from './client.ts';
 import type { ClientClock } from './clock.ts';
+import type { LivenessOptions } from './liveness.ts';
 import type { OutboxBounds } from './outbox.ts';
 import { aborted } from './requests.ts';
 import { type Transport, type WebSocketConstructor, webSocketTransport } from './transport.ts';
@@ -25,6 +26,12 @@ export interface ConnectOptions extends ClientSettings {
   readonly signal?: AbortSignal | undefined;
   /** Windows of the reconnect back-off: 250 ms, doubling up to 15,000 ms. */
   readonly backoff?: Partial<BackoffOptions> | undefined;
+  /**
+   * How long a connection may be silent: after `quietMs` (20,000) to twice that without a frame the client asks the
+   * broker for a sign of life, and makes a new connection when none comes within `answerMs` (20,000; three times as long
+   * while something waits for an answer, since a broker that holds publishers back answers nothing).
+   */
+  readonly liveness?: Partial<LivenessOptions> | undefined;
   /** Listeners that are to hear of the first attempts, too. */
   readonly on?: { readonly [Name in keyof ClientEvents]?: (value: ClientEvents[Name]) => void } | undefined;
   /** For tests: time and chance. */
@@ -55,6 +62,7 @@ export { Client, type ClientEvents, type CommandOptions, type DescribeOptions, t
 export type { ClientClock } from './clock.ts';
 export { type ClientErrorCode, SluiceError } from './error.ts';
 export type { ClientState } from './link.ts';
+export type { LivenessOptions } from './liveness.ts';
 export type { OutboxBounds, PublishOptions } from './outbox.ts';
 export type { Ack, PublishRecord } from './outgoing.ts';
 export { SluiceRecord } from './record.ts';

@@ -3,8 +3,8 @@
  * when the broker has welcomed it and when the connection is gone, and paces its return: full-jitter back-off, or the
  * time that the broker gave in `goaway`, which is drawn so that a crowd does not come back in the same second.
  *
- * Only a close with 1008 or 4000–4099 is final: coming back unchanged would end the same way. The broker pings; the
- * link has no liveness timer of its own, so a throttled tab is never taken for dead by itself.
+ * Only a close with 1008 or 4000–4099 is final: coming back unchanged would end the same way. The broker finds dead
+ * clients by its pings; the link finds a dead connection by `Liveness`.
  */
 import type { GoAway, Reply, Welcome } from '../protocol/replies.ts';
 import { Backoff, type BackoffOptions } from './backoff.ts';
@@ -14,6 +14,7 @@ import { Deferred } from './deferred.ts';
 import type { Emitter } from './emitter.ts';
 import { clientError, errorOf, messageOf, type SluiceError } from './error.ts';
 import { decodeFrame } from './frame.ts';
+import { type Liveness, type LivenessOptions, watchLiveness } from './liveness.ts';
 import type { Transport, TransportConnection } from './transport.ts';
 
 /**
@@ -29,6 +30,8 @@ export interface LinkEvents {
   /** Every reply but `welcome`, `goaway` and a refused hello. */
   reply(reply: Reply, body: Uint8Array): void;
   goaway(goaway: GoAway): void;
+  /** Whether anything waits for an answer. */
+  busy(): boolean;
   /** The connection is gone; what was not answered on it never will be. */
   lost(): void;
   /** Once, last. */
@@ -41,6 +44,7 @@ export interface LinkOptions {
   /** Asked before every attempt. */
   readonly token: string | (() => string | PromiseLike<string>) | undefined;
   readonly backoff: BackoffOptions;
+  readonly liveness: LivenessOptions;
   readonly clock: ClientClock;
   readonly random: () => number;
   readonly emitter: Emitter<ClientEvents>;
@@ -66,6 +70,7 @@ export class Link {
   #upSince = 0;
   /** The end of the attempt, of the wait or of the broker's drain: a state has one at most. */
   readonly #timer: Timer;
+  #liveness: Liveness | null = null;
   #returnAfterMs: number | null = null;
   /** The broker's complaint about this connection: why it is closed next. */
   #complaint: SluiceError | null = null;
@@ -157,6 +162,7 @@ export class Link {
   }
 
   #receive(data: string | Uint8Array): void {
+    this.#liveness?.heard();
     try {
       const { reply, body } = decodeFrame(data);
       if (reply.op === 'welcome') this.#welcomed(reply);
@@ -179,10 +185,18 @@ export class Link {
     if (welcome.id !== HELLO_ID || this.#up) return;
     this.#timer.clear();
     this.#up = true;
-    this.#upSince = this.#options.clock.monotonic();
+    const { liveness, clock, events } = this.#options;
+    this.#upSince = clock.monotonic();
+    this.#liveness = watchLiveness(
+      liveness,
+      clock,
+      () => this.send('{"op":"ping"}'),
+      events.busy,
+      () => this.#giveUp(clientError('CONNECTION_LOST', 'no answer to a ping')),
+    );
     this.#enter(welcome.draining ? 'draining' : 'ready');
     // A listener may have closed the client.
-    if (this.#up) this.#options.events.ready(welcome);
+    if (this.#up) events.ready(welcome);
   }
 
   #refused(error: SluiceError): void {
@@ -239,6 +253,7 @@ export class Link {
   /** The connection is gone, whichever way. True when it had been welcomed. */
   #drop(): boolean {
     this.#timer.clear();
+    this.#liveness?.stop();
     this.#attempt += 1;
     this.#connection = null;
     if (!this.#up) return false;

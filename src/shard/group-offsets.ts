@@ -5,6 +5,7 @@
 import { BrokerError } from '../errors.ts';
 import { EntryKind } from '../storage/log.ts';
 import type { AppendQueue } from './append-queue.ts';
+import type { CommitRow } from './control-entry.ts';
 import type { ControlWriter } from './control-writer.ts';
 import type { Gate } from './gate.ts';
 import type { Partition } from './partition.ts';
@@ -23,6 +24,8 @@ export class GroupOffsets {
   readonly #options: GroupOffsetsOptions;
   #commits: QueuedOffsets | null = null;
   #delivered: QueuedOffsets | null = null;
+  /** `handle/group` → the offset that is on its way into the log: the next reader may come before it is there. */
+  readonly #said = new Map<string, number>();
 
   constructor(options: GroupOffsetsOptions) {
     this.#options = options;
@@ -56,17 +59,27 @@ export class GroupOffsets {
     const { gate, state } = this.#options;
     const { handle } = partition;
     if (handle === 0 || gate.refusal() !== null || closingRefusal(partition) !== null) return;
-    if (offset <= Math.max(state.committed(handle, group) ?? 0, state.deliveredTo(handle, group))) return;
+    if (offset <= Math.max(state.committed(handle, group) ?? 0, this.deliveredTo(partition, group))) return;
+    this.#said.set(`${handle}/${group}`, offset);
     this.#delivered = this.#add(
       this.#delivered,
-      () => new QueuedOffsets(EntryKind.delivered, (rows, sequence) => state.applyDelivered(rows, sequence)),
+      () => new QueuedOffsets(EntryKind.delivered, (rows, sequence) => this.#applyDelivered(rows, sequence)),
       (entry) => entry.add(handle, group, offset, null),
     );
   }
 
   /** Records below it may have been given to the group before. */
   deliveredTo(partition: Partition, group: string): number {
-    return this.#options.state.deliveredTo(partition.handle, group);
+    const { handle } = partition;
+    return Math.max(this.#options.state.deliveredTo(handle, group), this.#said.get(`${handle}/${group}`) ?? 0);
+  }
+
+  #applyDelivered(rows: readonly CommitRow[], sequence: number): void {
+    this.#options.state.applyDelivered(rows, sequence);
+    for (const [handle, group, offset] of rows) {
+      const key = `${handle}/${group}`;
+      if ((this.#said.get(key) ?? 0) <= offset) this.#said.delete(key);
+    }
   }
 
   /** Only into the last entry of the queue: whatever a row speaks of must be ahead of it in the log. */

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { connect, type SluiceRecord } from '../../src/client/index.ts';
 import { memoryWebSocket } from '../../src/testing/memory-websocket.ts';
 import { SimulatedClock } from '../../src/testing/simulated-clock.ts';
+import { holdCalls } from '../broker/disk-fault.ts';
 import { Rig, seededRandom, topicOn, turns } from '../broker/rig.ts';
 import { upTo, type WireClient } from '../broker/wire-client.ts';
 
@@ -67,6 +68,51 @@ describe('a delivery that was interrupted', () => {
     await other.ask({ op: 'subscribe', topic: orders, group: 'audit' });
     await turns();
     expect(marks(other).map(([, marked]) => marked)).toEqual([false, false, false, false, false]);
+    await rig.stop();
+  });
+
+  it('comes again marked also when the next reader is there before the mark is written', async () => {
+    const rig = await start();
+    const first = await consumer(rig, 2);
+    const next = await rig.client();
+    const hold = rig.holdWrites('/log/');
+    first.socket.cut();
+    await turns();
+    await next.ask({ op: 'subscribe', topic: orders, group: 'billing', credit: 3 });
+    await turns();
+    expect(hold.waiting).toBe(1);
+    const told = [
+      [0, true],
+      [1, true],
+      [2, false],
+    ];
+    expect(marks(next)).toEqual(told);
+    hold.release();
+    await turns();
+    next.socket.cut();
+    await turns();
+    expect(marks(await consumer(rig, 4)).map(([, marked]) => marked)).toEqual([true, true, true, false]);
+    await rig.stop();
+  });
+
+  it('by the word of the drain stays undelivered, though its read was under way, and comes with the cancelled drain', async () => {
+    const rig = await Rig.start({ recentBytes: 64 * 1024 });
+    const client = await rig.client();
+    await client.create(orders, { partitions: 1 });
+    const big = 'x'.repeat(30_000);
+    for (let n = 0; n < 8; n += 1) await client.ask({ op: 'publish', topic: orders, partition: 0, value: big });
+    const hold = holdCalls(rig.disk, 'read', '/log/');
+    const reader = await consumer(rig);
+    expect(hold.waiting).toBe(1);
+    rig.broker.drain('test');
+    await turns();
+    expect(reader.of('goaway').at(-1)).toMatchObject({ stage: 'drain' });
+    hold.release();
+    await turns();
+    expect(marks(reader)).toEqual([]);
+    rig.broker.cancelDrain();
+    await rig.pass(100);
+    expect(marks(reader).map(([offset]) => offset)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
     await rig.stop();
   });
 

@@ -290,6 +290,20 @@ describe('the end of a connection', () => {
     expect(served.count('text')).toBe(0);
   });
 
+  test('is at once where the other end has ended without a close and takes nothing more', async () => {
+    const b = bench();
+    await b.listen();
+    const { socket, served } = await b.rawClient();
+    socket.pause();
+    for (let at = 0; at < 20; at += 1) served.connection.sendBinary([Buffer.alloc(1_000_000)]);
+    socket.end();
+    // Told by nothing: what waits keeps the socket, until TCP gives up after a quarter of an hour.
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(served.count('closed')).toBe(0);
+    served.connection.close(4100, 'slow');
+    expect(await served.next('closed')).toMatchObject({ code: 1006 });
+  });
+
   test('is at once by terminate, whatever is unsent', async () => {
     const b = bench();
     await b.listen();

@@ -11,10 +11,15 @@ export interface Hold {
 
 /** Holds every write to a path that holds `part`, until released. Replaces the disk's hook. */
 export function holdWrites(disk: MemoryDisk, part: string): Hold {
+  return holdCalls(disk, 'write', part);
+}
+
+/** The same for another kind of call. */
+export function holdCalls(disk: MemoryDisk, what: 'read' | 'write', part: string): Hold {
   const waiting: (() => void)[] = [];
   let held = true;
   disk.onCall = (op, path) => {
-    if (!held || op !== 'write' || !path.includes(part)) return;
+    if (!held || op !== what || !path.includes(part)) return;
     return new Promise<void>((resolve) => waiting.push(resolve));
   };
   return {

@@ -95,6 +95,8 @@ export class FakeBroker {
   token: string | null = null;
   /** False: an upgrade fails. */
   reachable = true;
+  /** Connections that were there before hear nothing and say nothing, and do not end. */
+  readonly deaf = new Set<Session>();
   /** Welcomes say so. */
   draining = false;
   dials = 0;
@@ -162,7 +164,14 @@ export class FakeBroker {
       socket.deliver(JSON.stringify({ op: 'goaway', reason: 'shutdown', ...fields }));
   }
 
+  /** Every connection that stands is dead from now on, and neither side is told. */
+  deafen(): void {
+    for (const session of this.sessions) this.deaf.add(session);
+    this.sessions.clear();
+  }
+
   receive(session: Session, data: string | Uint8Array): void {
+    if (this.deaf.has(session)) return;
     const binary = typeof data !== 'string';
     let body = new Uint8Array(0);
     let json = data as string;
@@ -211,6 +220,8 @@ export class FakeBroker {
     switch (command['op']) {
       case 'hello':
         return this.#hello(session, command);
+      case 'ping':
+        return { op: 'pong' };
       case 'describe':
         if (!this.topics.has(topic) && command['create'] !== true) return unknownTopic;
         return { op: 'described', topic, partitions: this.topic(topic).length, state: [] };

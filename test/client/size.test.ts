@@ -4,9 +4,9 @@ import { gzipSync } from 'node:zlib';
 import { build } from 'vite';
 import { expect, test } from 'vitest';
 
-const GZIPPED_BYTES_MAX = 10_000;
+const GZIPPED_BYTES_MAX = 10_500;
 
-test('is at most 10 kB, bundled, minified and gzipped', async () => {
+test('is at most 10.5 kB, bundled, minified and gzipped', async () => {
   const input = fileURLToPath(new URL('../../src/client/index.ts', import.meta.url));
   const built = await build({
     configFile: false,

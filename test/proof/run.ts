@@ -70,7 +70,7 @@ function gates(from: number): readonly Gate[] {
   return [
     {
       name: 'simulator',
-      share: 0.35,
+      share: 0.25,
       command: 'npm run sim -- --seeds N --from S',
       async run(seconds) {
         const until = performance.now() + seconds * 1000;
@@ -162,6 +162,33 @@ function gates(from: number): readonly Gate[] {
         } finally {
           rmSync(folder, { recursive: true, force: true });
         }
+      },
+    },
+    {
+      name: 'network',
+      share: 0.06,
+      command: 'PROOF_SIZE=full npx vitest run test/faults/network.test.ts',
+      async run(seconds) {
+        const full = seconds >= 900;
+        const ran = await command([vitest, 'run', 'test/faults/network.test.ts'], full ? { PROOF_SIZE: 'full' } : {});
+        const tests = numberIn(ran.out, /Tests .*?(\d+) passed/);
+        const skipped = ran.out.includes('SKIPPED: bad networks');
+        const which = skipped ? 'none: no network can be made here' : `${tests} kinds of bad networks`;
+        return { did: which, found: ran.code === 0 ? null : tail(ran.out) };
+      },
+    },
+    {
+      name: 'soak',
+      share: 0.1,
+      command: 'npm run soak -- --minutes M --connections N',
+      async run(seconds) {
+        // Behind the load the broker has half a minute to give everything back.
+        const minutes = Math.max(0.5, (seconds - 40) / 60);
+        const connections = minutes >= 10 ? 2000 : 200;
+        const args = ['--minutes', String(minutes), '--connections', String(connections), '--quiet'];
+        const ran = await command([...tsx, 'test/soak/run-soak.ts', ...args]);
+        const did = /^seed .*$/m.exec(ran.out)?.[0] ?? 'did not end';
+        return { did, found: ran.code === 0 ? null : tail(ran.out) };
       },
     },
     {

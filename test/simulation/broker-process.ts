@@ -22,6 +22,7 @@ import type { Plan } from './plan.ts';
 import { ProcessDisk } from './process-disk.ts';
 import type { RecordedBroker, Recording } from './recording.ts';
 import { sourceOf } from './rotten-bits.ts';
+import { WireTap } from './wire-tap.ts';
 
 export const DATA = '/data';
 
@@ -43,6 +44,9 @@ export interface ProcessOptions {
 /** Kind of the entry that ends the log of a clean shutdown. */
 const CLEAN_MARK = 6;
 
+/** Of one broker: more than any plan makes. */
+const LINKS_MAX = 100_000;
+
 const deaf: ConnectionEvents = { text() {}, binary() {}, pong() {}, drained() {}, closed() {} };
 
 export class BrokerProcess {
@@ -55,6 +59,7 @@ export class BrokerProcess {
   readonly #listeners = new Set<Listener>();
   readonly #locks = new Set<string>();
   readonly #recorded: RecordedBroker | null;
+  #links = 0;
   #alive = true;
   /** Clients are served. */
   serving = false;
@@ -220,7 +225,8 @@ export class BrokerProcess {
   async #listen(listening: Parameters<MemoryNetwork['listen']>[0]): Promise<Listener> {
     const listener = await this.#options.network.listen({
       ...listening,
-      onConnection: (connection, request) => {
+      onConnection: (socket, request) => {
+        const connection = this.#tapped(socket);
         this.#connections.add(connection);
         listening.onConnection(connection, request);
         const { events } = connection;
@@ -239,6 +245,18 @@ export class BrokerProcess {
     if (this.#alive) this.#listeners.add(listener);
     else void listener.close();
     return listener;
+  }
+
+  #tapped(connection: Connection): Connection {
+    const { history } = this.#options;
+    this.#links += 1;
+    const of = { broker: this.number, link: this.number * LINKS_MAX + this.#links };
+    return new WireTap(connection, {
+      heard: (what) => this.#alive && history.add({ e: 'heard', ...of, what }),
+      said: (what) => this.#alive && history.add({ e: 'said', ...of, what }),
+      closing: (code) => this.#alive && history.add({ e: 'closing', ...of, code }),
+      gone: () => this.#alive && history.add({ e: 'gone', ...of }),
+    });
   }
 
   /** Ends this process alone. */

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { PlanFacts } from './checkers/evidence.ts';
 import { check } from './checkers/index.ts';
-import type { ContentEvent, HistoryEvent, ReportSummary } from './history.ts';
+import type { ContentEvent, Heard, HistoryEvent, ReportSummary, Said } from './history.ts';
 
 type Untimed = HistoryEvent extends infer E ? (E extends unknown ? Omit<E, 't'> : never) : never;
 
@@ -108,6 +108,39 @@ function ended(
 
 function child(state: string): Untimed {
   return { e: 'child', broker: 1, child: 'shard-00', state, detail: '' };
+}
+
+const heard = (what: Heard, link = 1): Untimed => ({ e: 'heard', broker: 1, link, what });
+const said = (what: Said, link = 1): Untimed => ({ e: 'said', broker: 1, link, what });
+const closing = (code: number): Untimed => ({ e: 'closing', broker: 1, link: 1, code });
+const gone: Untimed = { e: 'gone', broker: 1, link: 1 };
+
+function asks(
+  id: number,
+  { credit, group = null }: { readonly credit: number; readonly group?: string | null },
+  link = 1,
+): Untimed {
+  return heard({ op: 'subscribe', id, topic: 's0', group, credit }, link);
+}
+
+function subscribed(id: number, offset: number, link = 1): Untimed {
+  return said({ op: 'subscribed', id, subscription: 1, positions: [{ partition: 0, offset }] }, link);
+}
+
+function records(
+  batches: readonly (readonly [number, number])[],
+  redeliveredBefore: number | null = null,
+  link = 1,
+): Untimed {
+  return said({ op: 'records', subscription: 1, partition: 0, epoch: 1, batches, redeliveredBefore }, link);
+}
+
+function credit(more: number): Untimed {
+  return heard({ op: 'credit', subscription: 1, records: more });
+}
+
+function goaway(stage: string, lastAccepted: Extract<Said, { readonly op: 'goaway' }>['lastAccepted'] = []): Untimed {
+  return said({ op: 'goaway', stage, lastAccepted });
 }
 
 describe('a history in which all is well', () => {
@@ -297,6 +330,128 @@ describe('S10 and I4: the barrier', () => {
     expect(broken(start, one, stop, drained, { ...closed, t: 600 })).toEqual(['I4']);
     expect(broken(start, one, stop, drained, refused(one, 'DRAINING'), { ...closed, t: 600 })).toEqual([]);
     expect(broken(start, one, { ...stop, mode: 'fast' } as Untimed, drained, { ...closed, t: 600 })).toEqual([]);
+  });
+});
+
+describe('S13 and S14: deliveries', () => {
+  it('more than there is credit for, counted in records from the position on; a batch is given whole', () => {
+    const begin = [asks(1, { credit: 3 }), subscribed(1, 0)];
+    expect(broken(...begin, records([[0, 2]]), records([[2, 5]]))).toEqual([]);
+    expect(broken(...begin, records([[0, 2]]), records([[2, 5]]), records([[7, 1]]))).toEqual(['S13']);
+    expect(broken(...begin, records([[0, 3]]), credit(1), records([[3, 1]]))).toEqual([]);
+    expect(
+      broken(
+        ...begin,
+        records([
+          [0, 3],
+          [3, 1],
+        ]),
+      ),
+    ).toEqual(['S13']);
+    expect(broken(asks(1, { credit: 3 }), subscribed(1, 9), records([[0, 11]]), records([[11, 1]]))).toEqual([]);
+  });
+
+  it('anything behind the word of the drain, until it is taken back', () => {
+    const begin = [asks(1, { credit: 9 }), subscribed(1, 0), goaway('drain')];
+    expect(broken(...begin, records([[0, 1]]))).toEqual(['S14']);
+    expect(broken(...begin, goaway('cancelled'), records([[0, 1]]))).toEqual([]);
+    expect(broken(asks(1, { credit: 9 }), subscribed(1, 0), goaway('announce'), records([[0, 1]]))).toEqual([]);
+  });
+});
+
+describe('S15 and S16: last words', () => {
+  const publish = (id: number, sequence: number, count: number): Untimed =>
+    heard({ op: 'publish', id, topic: 's0', partition: 0, sequence, count });
+  const last = (sequence: number): { topic: string; partition: number; sequence: number }[] => [
+    { topic: 's0', partition: 0, sequence },
+  ];
+
+  it('a last accepted sequence that is another, is not there, or is of what was not acknowledged', () => {
+    const begin = [publish(1, 0, 3), publish(2, 3, 2), said({ op: 'published', ids: [1] })];
+    expect(broken(...begin, goaway('drain', last(2)))).toEqual([]);
+    expect(broken(...begin, goaway('drain', last(0)))).toEqual(['S15']);
+    expect(broken(...begin, goaway('drain', last(4)))).toEqual(['S15']);
+    expect(broken(...begin, goaway('drain'))).toEqual(['S15']);
+    expect(broken(...begin, goaway('cancelled'))).toEqual([]);
+    expect(broken(publish(1, 0, 3), goaway('drain', last(2)))).toEqual(['S15']);
+  });
+
+  it('something said behind the close for a shutdown that nothing pressed', () => {
+    const [close, late] = [closing(1012), said({ op: 'published', ids: [1] })];
+    expect(broken(start, stop, close, late, ended())).toEqual(['S16']);
+    expect(broken(start, stop, late, close, ended())).toEqual([]);
+    expect(broken(start, stop, closing(4001), late, ended())).toEqual([]);
+    expect(broken(start, { ...stop, mode: 'fast' } as Untimed, close, late, ended())).toEqual([]);
+    expect(broken(start, stop, child('failed'), close, late, ended({ outcome: 'failed', exitCode: 21 }))).not.toContain(
+      'S16',
+    );
+  });
+});
+
+describe('I6: marks', () => {
+  const group = { credit: 100, group: 'g0' };
+  const commit = (offset: number): Untimed => ({
+    e: 'commit',
+    subscription: 'sub0',
+    commit: 1,
+    group: 'g0',
+    topic: 's0',
+    partition: 0,
+    offset,
+  });
+  const reader = [asks(1, group), subscribed(1, 0), records([[0, 3]])];
+  const again = (mark: number | null, link = 2): Untimed[] => [
+    asks(1, group, link),
+    subscribed(1, 0, link),
+    records([[0, 5]], mark, link),
+  ];
+
+  it('what a reader that left was given, and comes again without a mark, or with one that ends too early', () => {
+    expect(broken(...reader, gone, ...again(3))).toEqual([]);
+    expect(broken(...reader, gone, ...again(null))).toEqual(['I6']);
+    expect(broken(...reader, gone, ...again(2))).toEqual(['I6']);
+    expect(broken(...reader, goaway('drain'), ...again(null))).toEqual(['I6']);
+    expect(broken(...reader, gone, commit(3), ...again(null))).toEqual([]);
+    // Its reader is still there.
+    expect(broken(...reader, ...again(null))).toEqual([]);
+  });
+
+  it('a mark on what the group was never given', () => {
+    expect(broken(...reader, gone, ...again(4))).toEqual(['I6']);
+    expect(broken(...again(1))).toEqual(['I6']);
+  });
+
+  it('allows a kill to forget, and no clean shutdown', () => {
+    const next = again(null, 3).map((event) => ({ ...event, broker: 2 }) as Untimed);
+    expect(broken(start, ...reader, gone, killed, ...next)).toEqual([]);
+    expect(broken(start, ...reader, gone, ended(), ...next)).toEqual(['I6']);
+  });
+});
+
+describe('S17: losses are told', () => {
+  const told: Untimed = {
+    e: 'gap',
+    subscription: 'sub0',
+    topic: 'a0',
+    partition: 0,
+    reason: 'lost',
+    from: 1,
+    to: 2,
+    epoch: 2,
+    offset: 1,
+  };
+  const of = (epoch: number): StoredRecord[] =>
+    ['1', '3', '4'].map((id, at) => ({ id, producer: null, sequence: null, epoch: at === 0 ? 1 : epoch }));
+  const sends = ['1', '2', '3', '4'].map((id) => send(id, { topic: 'a0', lane: id }));
+  const before = [...sends, durable('1', '3', '4'), given('1', 0, 'a0'), given('2', 1, 'a0')];
+
+  it('a reader that goes on in a later epoch, which began below its position, without a gap', () => {
+    expect(broken(...before, given('4', 2, 'a0', 2), ended(), content(of(2), 'a0'))).toEqual(['S17']);
+    expect(
+      broken(...before, told, given('3', 1, 'a0', 2), given('4', 2, 'a0', 2), ended(), content(of(2), 'a0')),
+    ).toEqual([]);
+    // What was lost later than that is told later.
+    expect(broken(...before, given('4', 2, 'a0', 2), ended(), content(of(3), 'a0'))).not.toContain('S17');
   });
 });
 

@@ -17,6 +17,9 @@ interface Waiting {
 
 const WHOLE_WRITE_BYTES = 1 << 30;
 
+/** Of a slow disk. */
+const READ_MS_MAX = 20;
+
 export class DiskWeather {
   readonly #clock: SimulatedClock;
   readonly #dice: Dice;
@@ -121,8 +124,10 @@ export class DiskWeather {
   }
 
   #latency([low, high]: Range, op?: DiskOp): number {
-    if (op === 'read' || op === 'size' || op === 'space') return 0;
+    if (op === 'size' || op === 'space') return 0;
     const slow = this.#slow !== null && this.#slow.until >= this.#clock.monotonic() ? this.#slow.ms : 0;
+    // What is read comes out of the page cache, unless the disk is slow; a recovery makes many reads.
+    if (op === 'read') return slow === 0 ? 0 : Math.min(slow, READ_MS_MAX) * this.#dice.next();
     return low + this.#dice.next() * (high - low) + slow * this.#dice.next();
   }
 

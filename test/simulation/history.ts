@@ -10,6 +10,7 @@ import { createHash } from 'node:crypto';
 export type HistoryEvent = { readonly t: number } & (
   | ClientEvent
   | BrokerEvent
+  | WireEvent
   | { readonly e: 'step'; readonly index: number }
   /** From here on nothing goes wrong from outside. */
   | { readonly e: 'calm' }
@@ -180,6 +181,63 @@ export type BrokerEvent =
       readonly bytes: number;
       readonly capBytes: number;
     };
+
+/** What a broker hears and says on a connection, in its own order; `link` is unique in a run. */
+export type WireEvent =
+  | { readonly e: 'heard'; readonly broker: number; readonly link: number; readonly what: Heard }
+  | { readonly e: 'said'; readonly broker: number; readonly link: number; readonly what: Said }
+  /** `code` is null where it cuts the connection. */
+  | { readonly e: 'closing'; readonly broker: number; readonly link: number; readonly code: number | null }
+  | { readonly e: 'gone'; readonly broker: number; readonly link: number };
+
+export type Heard =
+  | {
+      readonly op: 'subscribe';
+      readonly id: number;
+      readonly topic: string;
+      readonly group: string | null;
+      readonly credit: number;
+    }
+  | { readonly op: 'credit'; readonly subscription: number; readonly records: number }
+  /** One with a sequence. */
+  | {
+      readonly op: 'publish';
+      readonly id: number;
+      readonly topic: string;
+      readonly partition: number;
+      readonly sequence: number;
+      readonly count: number;
+    };
+
+export type Said =
+  | {
+      readonly op: 'subscribed';
+      readonly id: number;
+      readonly subscription: number;
+      readonly positions: readonly { readonly partition: number; readonly offset: number }[];
+    }
+  | {
+      readonly op: 'records';
+      readonly subscription: number;
+      readonly partition: number;
+      readonly epoch: number;
+      /** First offset and count of each; a record each where it was text. */
+      readonly batches: readonly (readonly [base: number, count: number])[];
+      readonly redeliveredBefore: number | null;
+    }
+  | { readonly op: 'gap'; readonly subscription: number; readonly partition: number; readonly offset: number }
+  | {
+      readonly op: 'goaway';
+      readonly stage: string;
+      readonly lastAccepted: readonly {
+        readonly topic: string;
+        readonly partition: number;
+        readonly sequence: number;
+      }[];
+    }
+  /** Of the publishes with these ids. */
+  | { readonly op: 'published'; readonly ids: readonly number[] }
+  | { readonly op: 'other'; readonly name: string; readonly id: number | string | null };
 
 /** What of a shutdown report counts. */
 export interface ReportSummary {

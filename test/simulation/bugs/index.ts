@@ -17,6 +17,7 @@ import { checkpointBugs } from './checkpoint-bugs.ts';
 import { clientBugs } from './client-bugs.ts';
 import { consumerBugs } from './consumer-bugs.ts';
 import { dedupBugs } from './dedup-bugs.ts';
+import { deliveryBugs } from './delivery-bugs.ts';
 import { shutdownBugs } from './shutdown-bugs.ts';
 import { storageBugs } from './storage-bugs.ts';
 
@@ -28,6 +29,7 @@ export const bugs: readonly Bug[] = [
   ...dedupBugs,
   ...checkpointBugs,
   ...consumerBugs,
+  ...deliveryBugs,
   ...shutdownBugs,
   ...clientBugs,
 ];

@@ -21,6 +21,7 @@ export class Evidence {
   readonly answers = new Map<number, At<'stored'> | At<'refused'>>();
   /** When a record was first durable. */
   readonly durable = new Map<string, number>();
+  readonly #wire: readonly At<'heard' | 'said' | 'closing' | 'gone'>[];
   readonly #durability = new Map<string, 'sync' | 'async'>();
 
   constructor(history: readonly HistoryEvent[], plan: PlanFacts) {
@@ -44,11 +45,18 @@ export class Evidence {
     for (const { index, event } of this.all('durable')) {
       for (const id of event.ids) if (!this.durable.has(id)) this.durable.set(id, index);
     }
+    const wire = [...this.all('heard'), ...this.all('said'), ...this.all('closing'), ...this.all('gone')];
+    this.#wire = (wire as At<'heard' | 'said' | 'closing' | 'gone'>[]).sort((a, b) => a.index - b.index);
     this.content = this.all('content').at(-1)?.event ?? null;
   }
 
   all<E extends HistoryEvent['e']>(kind: E): readonly At<E>[] {
     return (this.#byKind.get(kind) ?? []) as unknown as readonly At<E>[];
+  }
+
+  /** What brokers heard and said, in order. */
+  get wire(): readonly At<'heard' | 'said' | 'closing' | 'gone'>[] {
+    return this.#wire;
   }
 
   /** Of a topic that the plan made and nobody deletes; null of all others. */

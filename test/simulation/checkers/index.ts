@@ -3,10 +3,14 @@ import type { HistoryEvent } from '../history.ts';
 import { checkAcks } from './acks.ts';
 import { checkAnswers, checkBarrier } from './barrier.ts';
 import { checkBounds } from './bounds.ts';
+import { checkCredit, checkDrainedDeliveries } from './deliveries.ts';
 import { checkDeadline, checkReleases, checkReports } from './ends.ts';
 import { Evidence, type PlanFacts } from './evidence.ts';
 import { checkKept } from './kept.ts';
+import { checkLastAccepted, checkSilence } from './last-words.ts';
 import { checkErrors, checkLiveness } from './liveness.ts';
+import { checkLosses } from './losses.ts';
+import { checkMarks } from './marks.ts';
 import { checkOnce } from './once.ts';
 import { checkDense, checkOrder } from './order.ts';
 import { checkPositions } from './positions.ts';
@@ -26,6 +30,12 @@ const checkers: readonly ((evidence: Evidence) => Violation[])[] = [
   checkAcks,
   checkBarrier,
   checkAnswers,
+  checkCredit,
+  checkDrainedDeliveries,
+  checkMarks,
+  checkLosses,
+  checkLastAccepted,
+  checkSilence,
   checkReleases,
   checkBounds,
   checkDeadline,

@@ -14,6 +14,11 @@ export type Invariant =
   | 'S10'
   | 'S11'
   | 'S12'
+  | 'S13'
+  | 'S14'
+  | 'S15'
+  | 'S16'
+  | 'S17'
   | 'L1'
   | 'L2'
   | 'E1'
@@ -21,6 +26,7 @@ export type Invariant =
   | 'I3'
   | 'I4'
   | 'I5'
+  | 'I6'
   | 'I7'
   | 'I11';
 
