@@ -488,6 +488,15 @@ describe('L1, I3 and I7: the end of a broker', () => {
     expect(broken(start, stop, watchdog)).toEqual([]);
   });
 
+  it('one that calls a stop off with the drain', () => {
+    const ready = { e: 'child', broker: 1, child: 'shard-00', state: 'ready', detail: '' } as const;
+    const cancel = { e: 'cancel', broker: 1, done: true } as const;
+    expect(broken(start, ready, stop, cancel, ended())).toEqual(['L1']);
+    expect(broken(start, ready, stop, { ...cancel, done: false }, ended())).toEqual([]);
+    expect(broken(start, ready, cancel, stop, ended())).toEqual([]);
+    expect(broken(start, stop, cancel, ready, ended())).toEqual([]);
+  });
+
   it('an exit code that does not fit what happened', () => {
     expect(broken(ended({ lost: 1 }))).toEqual(['I3']);
     expect(broken(ended({ outcome: 'failed' }))).toContain('I3');

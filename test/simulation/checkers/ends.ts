@@ -73,9 +73,15 @@ export function checkDeadline(evidence: Evidence): Violation[] {
         ]),
       });
     }
+    const [child] = evidence.all('child').filter(ofBroker);
+    for (const { index, event } of evidence.all('cancel').filter(ofBroker)) {
+      // A drain asked for before there was a child may be called off, and the stop goes on.
+      if (!event.done || index < first.index || child === undefined || index < child.index) continue;
+      const text = `broker ${broker} was asked to stop, and called that off with a drain`;
+      violations.push({ invariant: 'L1', text, excerpt: evidence.excerpt([first.index, index]) });
+    }
     // Before there is a child, a start that is too slow for a short deadline has nobody else to end it.
-    const hadChildren = evidence.all('child').some(ofBroker);
-    if (hadChildren && end?.event.e === 'killed' && end.event.how === 'watchdog' && end.event.hungCalls === 0) {
+    if (child !== undefined && end?.event.e === 'killed' && end.event.how === 'watchdog' && end.event.hungCalls === 0) {
       const text = `the watchdog had to end broker ${broker}, and no file call hung`;
       violations.push({ invariant: 'L1', text, excerpt: evidence.excerpt([first.index, end.index]) });
     }
