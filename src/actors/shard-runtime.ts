@@ -205,6 +205,7 @@ export class ShardRuntime {
   /** Gives the shard up: whoever waits is told, nothing is written any more, a late completion changes nothing. */
   fence(error: BrokerError): void {
     this.#end();
+    this.#abort.abort(error);
     this.#options.table.fail(this.shard, error);
     this.#engine?.fence(error);
     // Nobody waits for what hangs; once it comes back, its descriptors go.

@@ -47,6 +47,7 @@ export async function openSegmentLog(
   await makeLogDirectory(disk, directory);
   const aborting = signal === undefined ? {} : { signal };
   const found = await recoverSegments({ disk, directory, shard, repair: true, ...aborting }, from);
+  signal?.throwIfAborted();
   if (found === null) {
     const log = await started(new SegmentLog(options, [], 0, SEGMENT_HEADER_BYTES, 1), 'begin');
     return { log, fromValid: from === null, cutBytes: 0, entriesChecked: 0 };

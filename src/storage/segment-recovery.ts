@@ -34,7 +34,7 @@ export interface RecoveryOptions {
   readonly shard: number;
   /** False leaves everything as it is: a torn end is measured and not cut. */
   readonly repair: boolean;
-  /** Ends it between two segments, with the signal's reason; nothing is repaired then. */
+  /** Ends it between two segments or two writes, with the signal's reason; no write begins behind it. */
   readonly signal?: AbortSignal;
 }
 
@@ -189,7 +189,7 @@ function tornBytes(disk: Disk, segment: Segment, end: ScanEnd): Promise<number> 
  * group that is; it is written again as it stands: a sync alone says nothing about pages whose write has failed before.
  */
 async function settleEnd(
-  { disk, directory }: RecoveryOptions,
+  { disk, directory, signal }: RecoveryOptions,
   segment: Segment,
   group: number,
   end: number,
@@ -198,11 +198,15 @@ async function settleEnd(
   let file: DiskFile | null = null;
   try {
     file = await disk.openWrite(segment.path, 'existing');
+    signal?.throwIfAborted();
     if (torn) await file.truncate(end);
-    if (end > group) await file.writeSynced([await readChunk(file, group, end - group)], group);
+    const doubtful = end > group ? [await readChunk(file, group, end - group)] : [];
+    signal?.throwIfAborted();
+    if (doubtful.length > 0) await file.writeSynced(doubtful, group);
     await file.sync();
     await disk.syncDirectory(directory);
   } catch (error) {
+    signal?.throwIfAborted();
     throw BrokerError.from(error, 'LOG_WRITE_FAILED', `the end of ${segment.path} cannot be made durable`);
   } finally {
     await file?.close();

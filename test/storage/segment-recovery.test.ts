@@ -257,4 +257,37 @@ describe('the check of a long log', () => {
     expect([again.entriesChecked, again.cutBytes]).toEqual([20, 0]);
     await again.log.close();
   });
+
+  test('begins no write once it is aborted, at whichever call', async () => {
+    const { log } = await filled(4);
+    disk.onCall = (op) => {
+      if (op === 'write') throw new DiskFault('EIO', { landedBytes: 100 });
+    };
+    await rejection(log.append([entry('torn'.padEnd(300, '.'))]));
+    disk.onCall = null;
+    await log.close();
+    const options = { directory: DIRECTORY, shard: 0, segmentBytes: SEGMENT_BYTES };
+    let seen = new Set<string>();
+    for (let at = 1; ; at += 1) {
+      const copy = disk.crash({ keep: 'all' });
+      const controller = new AbortController();
+      const calls: string[] = [];
+      copy.onCall = (op) => {
+        calls.push(op);
+        if (calls.length === at) controller.abort(new Error('given up'));
+      };
+      const opening = openSegmentLog({ ...options, disk: copy }, null, controller.signal);
+      const opened = await opening.catch((error: Error) => error.message);
+      if (calls.length < at) {
+        if (typeof opened !== 'string') await opened.log.close();
+        break;
+      }
+      seen = new Set([...seen, ...calls]);
+      expect([at, calls.slice(at).filter((op) => op === 'truncate' || op === 'write')]).toEqual([at, []]);
+      if (typeof opened === 'string') expect(opened).toBe('given up');
+      else await opened.log.close();
+      expect(copy.openFiles).toBe(0);
+    }
+    expect([...seen]).toEqual(expect.arrayContaining(['truncate', 'write']));
+  });
 });
