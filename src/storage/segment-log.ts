@@ -271,11 +271,11 @@ export class SegmentLog implements Log {
   }
 
   rollOver(): Promise<void> {
-    assert(this.#fenced, 'only a fenced log rolls over');
     return this.#alone(this.#rollOver());
   }
 
   async #rollOver(): Promise<void> {
+    assert(this.#fenced, 'only a fenced log rolls over');
     this.#assertOpen();
     if (this.#file !== null) {
       this.#failed.push(this.#file);
