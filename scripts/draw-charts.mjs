@@ -8,6 +8,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import {
   adminMachine,
   gatewayMachine,
+  groupMachine,
   sessionMachine,
   shardMachine,
   supervisedMachine,
@@ -25,6 +26,7 @@ for (const machine of [
   gatewayMachine,
   adminMachine,
   sessionMachine,
+  groupMachine,
   supervisedMachine,
 ]) {
   const name = machine.id;

@@ -7,6 +7,7 @@ import { AdminServer, type AdminView } from './actors/admin-server.ts';
 import { brokerHub, type MakeHub } from './actors/broker-inspection.ts';
 import { FlightMeter } from './actors/flight-meter.ts';
 import { Gateway, gatewayLogic } from './actors/gateway.ts';
+import { Groups } from './actors/groups.ts';
 import { LoopDelay } from './actors/loop-delay.ts';
 import { Sessions } from './actors/sessions.ts';
 import { shardLogic } from './actors/shard.ts';
@@ -48,6 +49,8 @@ export interface AssemblyParts {
 export interface Assembly {
   readonly runtimes: readonly ShardRuntime[];
   readonly catalogue: Catalogue;
+  readonly groups: Groups;
+  readonly shards: ShardTable;
   readonly sessions: Sessions;
   readonly meter: FlightMeter;
   readonly gateway: Gateway;
@@ -67,9 +70,10 @@ export function assemble(parts: AssemblyParts): Assembly {
   const runtimes = Array.from({ length: data.identity.shards }, (_, shard) =>
     shardRuntime(parts, shard, table, catalogue),
   );
+  const groups = new Groups({ config, clock, logger, shards: table, catalogue });
   const meter = new FlightMeter(config.inFlightBytesTotal);
   const brokerName = `sluice/${version}`;
-  const sessions = new Sessions({ config, clock, random, logger, shards: table, catalogue, meter, brokerName });
+  const sessions = new Sessions({ config, clock, random, logger, shards: table, catalogue, groups, meter, brokerName });
   const gateway = new Gateway({ config, clock, logger, listen, sessions });
   const { adminHost: host, adminPort: port, adminToken: token } = config;
   const loopDelay = new LoopDelay(clock);
@@ -93,6 +97,8 @@ export function assemble(parts: AssemblyParts): Assembly {
   return {
     runtimes,
     catalogue,
+    groups,
+    shards: table,
     sessions,
     meter,
     gateway,

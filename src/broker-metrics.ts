@@ -7,6 +7,7 @@
 import { isReady, type RunningBroker } from './broker-status.ts';
 import type { Config } from './config.ts';
 import type { ErrorCode } from './errors.ts';
+import { groupFamilies } from './group-metrics.ts';
 import type { ChildState, Phase } from './machines/report.ts';
 import { shardId } from './machines/shard.ts';
 import { type MetricFamily, MetricsText, type Sample } from './metric-family.ts';
@@ -248,7 +249,7 @@ const brokerFamilies: readonly Family[] = [
   ),
 ];
 
-export const metricFamilies: readonly Family[] = [...brokerFamilies, ...shutdownFamilies];
+export const metricFamilies: readonly Family[] = [...brokerFamilies, ...groupFamilies, ...shutdownFamilies];
 
 /** The text of `/metrics`; one per broker. */
 export class BrokerMetrics {

@@ -62,11 +62,25 @@ export function statusOf({ assembly, supervisor, data }: RunningBroker): Shown {
     sessions: assembly.sessions.size,
     topics: assembly.catalogue.size,
     inFlightBytes: assembly.meter.bytes,
+    groups: groupsOf(assembly),
     shards: assembly.runtimes.map((runtime) => {
       const id = shardId(runtime.shard);
       const child = context.children[id];
       return { id, state: child?.state ?? 'starting', ...runtime.figures, detail: child?.detail ?? null };
     }),
+  };
+}
+
+function groupsOf({ groups }: Assembly): Shown {
+  const list = groups.list();
+  const members = list.flatMap((group) => group.members);
+  return {
+    known: list.length,
+    withMembers: list.filter((group) => group.members.length > 0).length,
+    settled: list.filter(({ state }) => state === 'stable').length,
+    members: members.length,
+    membersPresent: members.filter(({ present }) => present).length,
+    ...groups.counts,
   };
 }
 

@@ -59,6 +59,18 @@ export const settingSections: readonly SettingSection[] = [
       'socketBufferBytes',
     ],
   },
+  {
+    title: 'Consumer groups',
+    names: [
+      'groupsMax',
+      'groupMembersMax',
+      'groupSettleMs',
+      'groupGraceMs',
+      'groupSilenceMs',
+      'groupRevokeMs',
+      'groupRejoinMs',
+    ],
+  },
   { title: 'Liveness', names: ['slowConsumerMs', 'pingMs', 'pingTimeoutMs', 'helloTimeoutMs'] },
   { title: 'Shutdown', names: ['gracePeriodMs', 'preStopMs', 'announceMs'] },
 ];

@@ -263,6 +263,13 @@ export const settings = {
     'Largest credit of one subscription, records.',
     'The log is the buffer; the socket mark bounds memory.',
   ),
+  groupsMax: count(10_000, 1, 10_000_000, 'Consumer groups known in all.', 'About a kilobyte of memory each.'),
+  groupMembersMax: count(1_000, 1, 100_000, 'Members of one group.', 'More than a group has partitions.'),
+  groupSettleMs: ms(100, 0, HOUR, 'Time that a new group waits for company.', 'Members started together.'),
+  groupGraceMs: ms(10 * SECOND, 0, HOUR, 'Time for a member to come back to what it had.', 'A quick reconnect.'),
+  groupSilenceMs: ms(10 * SECOND, 300, HOUR, 'Silence after which a member is given up.', 'Pings tell in time.'),
+  groupRevokeMs: ms(10 * SECOND, 0, HOUR, 'Time to give back a partition that moves.', 'Work in hand, and a commit.'),
+  groupRejoinMs: ms(30 * SECOND, 0, HOUR, 'Wait for members behind a restart.', 'As far as returns are spread.'),
   socketBufferBytes: bytes(
     1 * MiB,
     16 * KiB,

@@ -97,6 +97,27 @@ const table = {
     retryable: false,
     meaning: 'The offset lies outside what the partition holds; the message says the range.',
   },
+  NOT_ASSIGNED: {
+    where: 'wire',
+    retryable: false,
+    meaning: "The partition is not this member's, or the group has members and this subscription is none of them.",
+  },
+  STALE_GENERATION: {
+    where: 'wire',
+    retryable: false,
+    meaning: 'The commit carries another generation than that in which the member got the partition.',
+  },
+  MEMBER_TAKEN: {
+    where: 'wire',
+    retryable: false,
+    meaning: 'Another connection joined the group as the same member; only the newest is that member.',
+  },
+  UNSUPPORTED_VERSION: {
+    where: 'wire',
+    retryable: false,
+    meaning:
+      'The version of group membership asked for is none that this broker knows; the message says which it does.',
+  },
   PRODUCER_REQUIRED: {
     where: 'wire',
     retryable: false,

@@ -3,35 +3,37 @@
  * command answers at once or returns a promise that the session waits for before it takes the next.
  */
 import type { Config } from '../config.ts';
-import { endOfEpoch } from '../domain/epoch.ts';
 import type { Topic } from '../domain/topic.ts';
 import { BrokerError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import type { Clock } from '../ports/clock.ts';
 import type {
   Command,
-  CommitCommand,
   CreateCommand,
   DeleteCommand,
   DescribeCommand,
   ProducerCommand,
-  StartPosition,
   SubscribeCommand,
 } from '../protocol/commands.ts';
 import type { PartitionState, SubscribedPartition, TopicReply } from '../protocol/replies.ts';
 import type { Catalogue } from '../shard/catalogue.ts';
 import type { Partition } from '../shard/partition.ts';
-import type { ShardEngine } from '../shard/shard-engine.ts';
 import type { ShardTable } from '../shard/shard-table.ts';
-import { idOf, type Session } from './session.ts';
-import type { FrameKind, SessionOutbox } from './session-outbox.ts';
+import { startOf } from './cursor-start.ts';
+import { GroupCommands } from './group-commands.ts';
+import type { Groups } from './groups.ts';
+import type { Session } from './session.ts';
+import { type FrameKind, idOf, type SessionOutbox } from './session-outbox.ts';
 import { type CursorStart, Subscription, type SubscriptionHost } from './subscription.ts';
 import type { TextCache } from './text-cache.ts';
 
 export interface CommandsHost {
+  readonly clock: Clock;
   readonly config: Config;
   readonly logger: Logger;
   readonly shards: ShardTable;
   readonly catalogue: Catalogue;
+  readonly groups: Groups;
   readonly texts: TextCache;
 }
 
@@ -42,12 +44,15 @@ export class SessionCommands implements SubscriptionHost {
   readonly #host: CommandsHost;
   readonly #subscriptions = new Map<number, Subscription>();
   readonly #ready = new Set<Subscription>();
+  readonly #groups: GroupCommands;
   #nextSubscription = 1;
   #pumping = false;
+  #ended = false;
 
   constructor(session: Session, host: CommandsHost) {
     this.#session = session;
     this.#host = host;
+    this.#groups = new GroupCommands(this, host);
   }
 
   get subscriptions(): number {
@@ -86,16 +91,23 @@ export class SessionCommands implements SubscriptionHost {
       case 'subscribe':
         return this.#subscribe(kind, command);
       case 'credit':
-        this.#subscriptionOf(command.subscription).addCredit(command.records);
+        this.subscriptionOf(command.subscription).addCredit(command.records);
         return undefined;
       case 'commit':
-        this.#commit(kind, command);
+      case 'join':
+      case 'release':
+      case 'groups':
+      case 'lag':
+        return this.#groups.run(kind, command);
+      case 'leave':
+      case 'unsubscribe': {
+        const { id, op, subscription } = command;
+        this.subscriptionOf(subscription).end();
+        this.#groups.leave(subscription);
+        this.#subscriptions.delete(subscription);
+        this.outbox.send(kind, { op: op === 'leave' ? 'left' : 'unsubscribed', ...idOf(id), subscription });
         return undefined;
-      case 'unsubscribe':
-        this.#subscriptionOf(command.subscription).end();
-        this.#subscriptions.delete(command.subscription);
-        this.outbox.send(kind, { op: 'unsubscribed', ...idOf(command.id), subscription: command.subscription });
-        return undefined;
+      }
       case 'producer':
         this.#producer(kind, command);
         return undefined;
@@ -132,13 +144,8 @@ export class SessionCommands implements SubscriptionHost {
   // --- subscriptions ---
 
   async #subscribe(kind: FrameKind, command: SubscribeCommand): Promise<void> {
-    const { config, catalogue, shards } = this.#host;
-    if (this.#subscriptions.size >= config.subscriptionsMax) {
-      throw new BrokerError('LIMIT_EXCEEDED', `at most ${config.subscriptionsMax} subscriptions per connection`);
-    }
-    if (command.credit > config.creditMax) {
-      throw new BrokerError('LIMIT_EXCEEDED', `"credit" may be at most ${config.creditMax}; got ${command.credit}`);
-    }
+    const { catalogue, shards } = this.#host;
+    this.checkLimits(command.credit);
     const topic = await catalogue.ensure(command.topic);
     const asked = partitionsOf(command, topic);
     const starts: CursorStart[] = [];
@@ -148,18 +155,11 @@ export class SessionCommands implements SubscriptionHost {
     }
     // With none of them it is refused; with some it begins, and is told of the others.
     if (starts.length === 0) shards.engineOf(topic, asked[0] ?? 0);
-    const id = this.#nextSubscription;
-    this.#nextSubscription += 1;
+    // Its connection may have ended meanwhile.
+    if (this.#ended) return;
     const { group, credit } = command;
-    const subscription = new Subscription(this, {
-      id,
-      topic: topic.name,
-      group,
-      kind,
-      credit,
-      creditMax: config.creditMax,
-    });
-    this.#subscriptions.set(id, subscription);
+    const subscription = this.begin(kind, { topic: topic.name, group, credit });
+    const { id } = subscription;
     const partitions = starts.map(
       ({ partition, offset }): SubscribedPartition => ({
         partition: partition.partition,
@@ -185,37 +185,51 @@ export class SessionCommands implements SubscriptionHost {
     }
   }
 
-  #subscriptionOf(id: number): Subscription {
+  /** LIMIT_EXCEEDED when one more subscription, or one with so much credit, may not be. */
+  checkLimits(credit: number): void {
+    const { subscriptionsMax, creditMax } = this.#host.config;
+    if (this.#subscriptions.size >= subscriptionsMax) {
+      throw new BrokerError('LIMIT_EXCEEDED', `at most ${subscriptionsMax} subscriptions per connection`);
+    }
+    if (credit > creditMax) {
+      throw new BrokerError('LIMIT_EXCEEDED', `"credit" may be at most ${creditMax}; got ${credit}`);
+    }
+  }
+
+  /** A new subscription, with a number of its own. */
+  begin(kind: FrameKind, what: { topic: string | null; group: string | undefined; credit: number }): Subscription {
+    const id = this.#nextSubscription;
+    this.#nextSubscription += 1;
+    const subscription = new Subscription(this, { ...what, id, kind, creditMax: this.#host.config.creditMax });
+    this.#subscriptions.set(id, subscription);
+    return subscription;
+  }
+
+  /** Ends a subscription that the broker can't go on with. */
+  drop(subscription: Subscription): void {
+    subscription.end();
+    this.#subscriptions.delete(subscription.id);
+  }
+
+  /** The connection is gone, or closing. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Nothing was heard for as long as a member may be silent. */
+  get silent(): boolean {
+    return this.#session.silent;
+  }
+
+  /** The connection has members, whose silence is to be noticed in time. */
+  watchClosely(): void {
+    this.#session.watchClosely();
+  }
+
+  subscriptionOf(id: number): Subscription {
     const subscription = this.#subscriptions.get(id);
     if (subscription !== undefined) return subscription;
     throw new BrokerError('UNKNOWN_SUBSCRIPTION', `this connection has no subscription ${id}`);
-  }
-
-  #commit(kind: FrameKind, command: CommitCommand): void {
-    const subscription = this.#subscriptionOf(command.subscription);
-    const { group } = subscription;
-    if (group === undefined) {
-      throw new BrokerError(
-        'BAD_REQUEST',
-        `subscription ${subscription.id} has no "group" to commit for; subscribe with one`,
-      );
-    }
-    const { engine, partition } = subscription.cursorOf(command.partition);
-    const { offset } = command;
-    if (offset > partition.highWatermark) throw rangeError(partition, offset);
-    subscription.noteCommit(command.partition, offset);
-    engine.offsets.commit(partition, group, offset, {
-      committed: () => {
-        const committed = engine.offsets.committed(partition, group) ?? offset;
-        this.outbox.send(kind, {
-          op: 'committed',
-          ...idOf(command.id),
-          partition: command.partition,
-          offset: committed,
-        });
-      },
-      refused: (error) => this.outbox.refuse(kind, command.id, error),
-    });
   }
 
   #producer(kind: FrameKind, command: ProducerCommand): void {
@@ -275,6 +289,8 @@ export class SessionCommands implements SubscriptionHost {
   }
 
   endAll(): void {
+    this.#ended = true;
+    this.#groups.endAll();
     for (const subscription of this.#subscriptions.values()) subscription.end();
     this.#subscriptions.clear();
     this.#ready.clear();
@@ -295,52 +311,4 @@ function partitionsOf(command: SubscribeCommand, topic: Topic): readonly number[
     );
   }
   return [...new Set(asked)];
-}
-
-async function startOf(engine: ShardEngine, partition: Partition, command: SubscribeCommand): Promise<CursorStart> {
-  const position = command.positions.get(partition.partition);
-  const from: StartPosition = position === undefined ? command.from : { at: 'offset', ...position };
-  const plain = (offset: number): CursorStart => ({ engine, partition, offset, gap: null });
-  switch (from.at) {
-    case 'earliest':
-      return plain(partition.start);
-    case 'latest':
-      return plain(partition.highWatermark);
-    case 'committed': {
-      const committed = command.group === undefined ? undefined : engine.offsets.committed(partition, command.group);
-      return committed === undefined ? plain(partition.start) : atOffset(engine, partition, committed, undefined);
-    }
-    case 'last':
-      return plain(Math.max(partition.start, partition.highWatermark - from.count));
-    case 'time':
-      return plain(await engine.offsetAtTime(partition, from.time));
-    case 'offset':
-      return atOffset(engine, partition, from.offset, from.epoch);
-  }
-}
-
-/** A start at an offset, or where the consumer can go on when a crash or retention took what it asks for. */
-function atOffset(engine: ShardEngine, partition: Partition, offset: number, epoch: number | undefined): CursorStart {
-  const { start, highWatermark } = partition;
-  if (epoch !== undefined && epoch > partition.epoch) {
-    throw new BrokerError(
-      'OFFSET_OUT_OF_RANGE',
-      `${partition.label} is in epoch ${partition.epoch}; got epoch ${epoch}`,
-    );
-  }
-  const end = epoch === undefined ? null : endOfEpoch(partition.epochs, epoch);
-  if (end !== null && offset > end) {
-    return { engine, partition, offset: end, gap: { reason: 'lost', from: end, to: offset } };
-  }
-  if (offset > highWatermark) throw rangeError(partition, offset);
-  if (offset < start)
-    return { engine, partition, offset: start, gap: { reason: 'retention', from: offset, to: start } };
-  return { engine, partition, offset, gap: null };
-}
-
-function rangeError(partition: Partition, offset: number): BrokerError {
-  return new BrokerError(
-    'OFFSET_OUT_OF_RANGE',
-    `offset ${offset} is outside ${partition.start} to ${partition.highWatermark} of ${partition.label}`,
-  );
 }

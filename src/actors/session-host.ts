@@ -5,6 +5,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Catalogue } from '../shard/catalogue.ts';
 import type { ShardTable } from '../shard/shard-table.ts';
 import type { FlightMeter } from './flight-meter.ts';
+import type { Groups } from './groups.ts';
 import type { Session } from './session.ts';
 import type { TextCache } from './text-cache.ts';
 
@@ -15,6 +16,7 @@ export interface SessionHost {
   readonly logger: Logger;
   readonly shards: ShardTable;
   readonly catalogue: Catalogue;
+  readonly groups: Groups;
   readonly meter: FlightMeter;
   readonly texts: TextCache;
   readonly brokerName: string;

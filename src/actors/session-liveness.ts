@@ -11,7 +11,7 @@ export interface LivenessLimits {
 export type LivenessVerdict = 'fine' | 'ping' | 'dead' | 'slow';
 
 export class SessionLiveness {
-  readonly #limits: LivenessLimits;
+  #limits: LivenessLimits;
   #heardAt: number;
   #pingedAt: number | null = null;
   #fullSince: number | null = null;
@@ -20,6 +20,13 @@ export class SessionLiveness {
   constructor(limits: LivenessLimits, now: number) {
     this.#limits = limits;
     this.#heardAt = now;
+  }
+
+  /** From now on silence is noticed within about `silenceMs`. It is looked at once a second. */
+  watchClosely(silenceMs: number): void {
+    const pingMs = Math.min(this.#limits.pingMs, silenceMs / 3);
+    const pingTimeoutMs = Math.min(this.#limits.pingTimeoutMs, Math.max(silenceMs - pingMs - 1000, silenceMs / 3));
+    this.#limits = { ...this.#limits, pingMs, pingTimeoutMs };
   }
 
   /** Something came from the other side. */

@@ -57,7 +57,7 @@ export class SessionOutbox {
     kind: FrameKind,
     id: CommandId,
     error: BrokerError,
-    about: Pick<ErrorReply, 'subscription' | 'partition'> = {},
+    about: Pick<ErrorReply, 'subscription' | 'topic' | 'partition'> = {},
   ): void {
     const { retryAfterMs } = error;
     this.send(kind, {
@@ -78,4 +78,9 @@ export class SessionOutbox {
     this.#rows = [];
     this.#connection.sendBinary(encodeFrame(encodeReply({ op: 'published', acks: rows }), []));
   }
+}
+
+/** The id of a command as its reply carries it. */
+export function idOf(id: CommandId): { id?: number | string } {
+  return id === undefined ? {} : { id };
 }

@@ -14,11 +14,11 @@ import type { ShardEngine } from '../shard/shard-engine.ts';
 import { SessionCommands } from './session-commands.ts';
 import type { SessionHost } from './session-host.ts';
 import { type Frame, SessionInbox } from './session-inbox.ts';
+import { limitsOf } from './session-limits.ts';
 import { SessionLiveness } from './session-liveness.ts';
-import { type FrameKind, SessionOutbox } from './session-outbox.ts';
+import { type FrameKind, idOf, SessionOutbox } from './session-outbox.ts';
 import { SessionPublisher } from './session-publisher.ts';
 import { sameSecret } from './token.ts';
-import { limitsOf } from './welcome-limits.ts';
 
 export type LeaveStage = Exclude<GoAway['stage'], 'cancelled'>;
 
@@ -46,6 +46,9 @@ export class Session {
   #told: LeaveStage | null = null;
   /** Its closing has begun. */
   left = false;
+  /** It is cut because nothing was heard of it. */
+  silent = false;
+
   readonly #endWaiters: (() => void)[] = [];
 
   constructor(id: string, connection: Connection, host: SessionHost, chart: SessionChart, balance: number) {
@@ -216,16 +219,10 @@ export class Session {
   }
 
   #welcome(kind: FrameKind, id: CommandId): void {
-    this.outbox.send(kind, {
-      op: 'welcome',
-      ...idOf(id),
-      session: this.id,
-      protocol: 1,
-      broker: this.#host.brokerName,
-      limits: limitsOf(this.#host.config),
-      draining: this.#host.draining,
-      ...(this.#authenticated ? {} : { authenticate: true }),
-    });
+    const { config, brokerName, draining } = this.#host;
+    const told = { ...idOf(id), session: this.id, protocol: 1, broker: brokerName } as const;
+    const authenticate = this.#authenticated ? {} : { authenticate: true };
+    this.outbox.send(kind, { op: 'welcome', ...told, limits: limitsOf(config), draining, ...authenticate });
   }
 
   // --- publish, and what holds it back ---
@@ -316,10 +313,15 @@ export class Session {
     }
     const verdict = this.#liveness.judge(now, this.#reading);
     if (verdict === 'ping') this.connection.ping();
-    else if (verdict === 'dead') this.#cut('PING_TIMEOUT', `no pong within ${config.pingTimeoutMs} ms`);
+    else if (verdict === 'dead') this.#cut('PING_TIMEOUT', 'no pong, nor anything else, in time');
     else if (verdict === 'slow') {
       this.#cut('SLOW_CONSUMER', `${this.connection.bufferedBytes} bytes unread for ${config.slowConsumerMs} ms`);
     }
+  }
+
+  /** Its silence is noticed in time: others wait for what it has. */
+  watchClosely(): void {
+    this.#liveness.watchClosely(this.#host.config.groupSilenceMs);
   }
 
   #heard(): void {
@@ -371,6 +373,7 @@ export class Session {
 
   /** Closes a connection that does not read or answer; the adapter cuts it when the close is not answered. */
   #cut(code: ErrorCode, reason: string): void {
+    this.silent = code === 'PING_TIMEOUT';
     this.#host.logger.info({ session: this.id, client: this.client, code, reason }, 'connection cut');
     this.close(code, reason);
   }
@@ -387,8 +390,4 @@ export class Session {
     this.#inbox.clear();
     this.#host.closed(this);
   }
-}
-
-export function idOf(id: CommandId): { id?: number | string } {
-  return id === undefined ? {} : { id };
 }

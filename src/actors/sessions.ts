@@ -13,6 +13,7 @@ import type { Random } from '../ports/random.ts';
 import type { Catalogue } from '../shard/catalogue.ts';
 import type { ShardTable } from '../shard/shard-table.ts';
 import type { FlightMeter } from './flight-meter.ts';
+import type { Groups } from './groups.ts';
 import { Session } from './session.ts';
 import type { SessionHost } from './session-host.ts';
 import { TextCache } from './text-cache.ts';
@@ -24,6 +25,7 @@ export interface SessionsOptions {
   readonly logger: Logger;
   readonly shards: ShardTable;
   readonly catalogue: Catalogue;
+  readonly groups: Groups;
   readonly meter: FlightMeter;
   readonly brokerName: string;
 }
@@ -78,6 +80,7 @@ export class Sessions implements SessionHost {
   readonly logger: Logger;
   readonly shards: ShardTable;
   readonly catalogue: Catalogue;
+  readonly groups: Groups;
   readonly meter: FlightMeter;
   readonly texts = new TextCache();
   readonly brokerName: string;
@@ -87,6 +90,7 @@ export class Sessions implements SessionHost {
   readonly #sessions = new Map<Session, SessionChart>();
   readonly #producers = new Map<string, Session>();
   #sweeping: TimerHandle | null = null;
+  #sweepDue = 0;
   #notice: LeaveNotice | null = null;
   #graceful = 0;
   #forced = 0;
@@ -101,6 +105,7 @@ export class Sessions implements SessionHost {
     this.logger = options.logger;
     this.shards = options.shards;
     this.catalogue = options.catalogue;
+    this.groups = options.groups;
     this.meter = options.meter;
     this.brokerName = options.brokerName;
     this.#random = options.random;
@@ -168,7 +173,9 @@ export class Sessions implements SessionHost {
   // --- the sweep ---
 
   #startSweeping(): void {
-    this.#sweeping ??= this.clock.setTimeout(() => this.#sweep(), SWEEP_MS);
+    if (this.#sweeping !== null) return;
+    this.#sweepDue = this.clock.monotonic() + SWEEP_MS;
+    this.#sweeping = this.clock.setTimeout(() => this.#sweep(), SWEEP_MS);
   }
 
   #stopSweeping(): void {
@@ -180,7 +187,8 @@ export class Sessions implements SessionHost {
   #sweep(): void {
     this.#sweeping = null;
     const now = this.clock.monotonic();
-    for (const session of this.#sessions.keys()) session.sweep(now);
+    // This process stood still: what clients said meanwhile has not been read yet, so their silence says nothing.
+    if (now - this.#sweepDue < SWEEP_MS) for (const session of this.#sessions.keys()) session.sweep(now);
     if (this.#sessions.size > 0) this.#startSweeping();
   }
 

@@ -74,7 +74,8 @@ class Cursor implements PartitionWaiter {
 
 export class Subscription {
   readonly id: number;
-  readonly topic: string;
+  /** Null for a member of a group, whose partitions may be of several. */
+  readonly topic: string | null;
   readonly group: string | undefined;
   readonly #kind: FrameKind;
   readonly #host: SubscriptionHost;
@@ -86,7 +87,14 @@ export class Subscription {
 
   constructor(
     host: SubscriptionHost,
-    what: { id: number; topic: string; group: string | undefined; kind: FrameKind; credit: number; creditMax: number },
+    what: {
+      id: number;
+      topic: string | null;
+      group: string | undefined;
+      kind: FrameKind;
+      credit: number;
+      creditMax: number;
+    },
   ) {
     this.#host = host;
     this.id = what.id;
@@ -114,7 +122,7 @@ export class Subscription {
 
   /** The partition of a commit. UNKNOWN_PARTITION when it is not among those subscribed. */
   cursorOf(partition: number): { readonly engine: ShardEngine; readonly partition: Partition } {
-    const cursor = this.#cursors.find((candidate) => candidate.partition.partition === partition);
+    const cursor = this.#find(this.topic, partition);
     if (cursor !== undefined) return cursor;
     throw new BrokerError(
       'UNKNOWN_PARTITION',
@@ -122,8 +130,22 @@ export class Subscription {
     );
   }
 
-  noteCommit(partition: number, offset: number): void {
-    const cursor = this.#cursors.find((candidate) => candidate.partition.partition === partition);
+  #find(topic: string | null, partition: number): Cursor | undefined {
+    return this.#cursors.find((one) => one.partition.partition === partition && one.partition.topic === topic);
+  }
+
+  /** Delivers nothing more of a partition; what was delivered and not committed is noted. */
+  remove(topic: string, partition: number): void {
+    const cursor = this.#find(topic, partition);
+    if (cursor === undefined) return;
+    cursor.dropped = true;
+    cursor.partition.waiters.delete(cursor);
+    this.#cursors.splice(this.#cursors.indexOf(cursor), 1);
+    this.#noteDelivered(cursor);
+  }
+
+  noteCommit({ topic, partition }: Pick<Partition, 'topic' | 'partition'>, offset: number): void {
+    const cursor = this.#find(topic, partition);
     if (cursor !== undefined && offset > (cursor.committed ?? -1)) cursor.committed = offset;
   }
 
@@ -139,9 +161,11 @@ export class Subscription {
 
   /** What the group was given and has not committed will come again, marked: see `ShardEngine.noteDelivered`. */
   noteDelivered(): void {
-    const { group } = this;
-    if (group === undefined) return;
-    for (const { engine, partition, offset } of this.#cursors) engine.offsets.noteDelivered(partition, group, offset);
+    for (const cursor of this.#cursors) this.#noteDelivered(cursor);
+  }
+
+  #noteDelivered({ engine, partition, offset }: Cursor): void {
+    if (this.group !== undefined) engine.offsets.noteDelivered(partition, this.group, offset);
   }
 
   end(): void {
@@ -211,7 +235,7 @@ export class Subscription {
       },
       (error: unknown) => {
         cursor.fetching = false;
-        if (this.#ended) return;
+        if (this.#ended || cursor.dropped) return;
         this.#drop(cursor, BrokerError.from(error, 'LOG_READ_FAILED', 'reading failed'));
       },
     );
@@ -240,7 +264,7 @@ export class Subscription {
     const { partition } = cursor;
     const epoch = (batches[0] as StoredBatch).epoch;
     const header =
-      `{"op":"records","subscription":${this.id},"partition":${partition.partition},` +
+      `{"op":"records","subscription":${this.id}${this.topic === null ? `,"topic":"${partition.topic}"` : ''},"partition":${partition.partition},` +
       `"epoch":${epoch},"highWatermark":${partition.highWatermark}` +
       (from < cursor.redeliveredBefore ? `,"redeliveredBefore":${cursor.redeliveredBefore}` : '');
     if (this.#kind === 'binary') {
@@ -258,7 +282,7 @@ export class Subscription {
     this.#host.outbox.send(this.#kind, {
       op: 'gap',
       subscription: this.id,
-      partition: cursor.partition.partition,
+      ...this.#place(cursor),
       ...gap,
       epoch: cursor.partition.epoch,
       offset: cursor.offset,
@@ -274,8 +298,13 @@ export class Subscription {
     if (error.code !== 'UNKNOWN_TOPIC' && error.code !== 'SHARD_FAILED') this.#host.readFailed(error, cursor.partition);
     this.#host.outbox.refuse(this.#kind, undefined, error, {
       subscription: this.id,
-      partition: cursor.partition.partition,
+      ...this.#place(cursor),
     });
+  }
+
+  /** A partition, with its topic where there may be several. */
+  #place({ partition: { topic, partition } }: Cursor): { readonly topic?: string; readonly partition: number } {
+    return this.topic === null ? { topic, partition } : { partition };
   }
 }
 

@@ -16,7 +16,9 @@ export type FailureCode =
   /** The broker or the client refused a record. */
   | 'REFUSED'
   /** It was told to stop before it was done. */
-  | 'INTERRUPTED';
+  | 'INTERRUPTED'
+  /** No group of that name has or had members. */
+  | 'UNKNOWN_GROUP';
 
 export const EXIT_OK = 0;
 export const EXIT_ERROR = 1;

@@ -2,8 +2,10 @@
 import { didYouMean } from '../nearest-name.ts';
 import type { Command } from './command.ts';
 import { CommandFailure, EXIT_OK, errorText, exitCodeOf } from './failure.ts';
+import { groups } from './groups.ts';
 import { commandListText, commandText } from './help.ts';
 import { inspectLog } from './inspect-log.ts';
+import { lag } from './lag.ts';
 import { publish } from './publish.ts';
 import { record } from './record.ts';
 import { replay } from './replay.ts';
@@ -21,6 +23,8 @@ export const commands: readonly Command[] = [
   publish,
   subscribe,
   topics,
+  groups,
+  lag,
   status,
   stop,
   record,

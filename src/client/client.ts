@@ -81,7 +81,8 @@ export class Client {
   readonly #dispatcher: Dispatcher;
   readonly #outbox: Outbox;
   readonly #emitter = new Emitter<ClientEvents>();
-  readonly #host: SubscriptionHost;
+  /** What subscriptions need of it: for the other entries of this package, and no part of its API. */
+  readonly host: SubscriptionHost;
   readonly #welcomed = new Deferred<Welcome>();
   #welcome: Welcome | null = null;
   #closedBy: SluiceError | null = null;
@@ -119,7 +120,7 @@ export class Client {
     this.#outbox = new Outbox(outbox, this.#dispatcher, clock);
     // Whoever starts it hears of it.
     this.#welcomed.promise.catch(() => {});
-    this.#host = {
+    this.host = {
       link: this.#link,
       requests: this.#requests,
       emitter: this.#emitter,
@@ -182,8 +183,8 @@ export class Client {
     schema?: StandardSchemaV1<unknown, Value>,
   ): Subscription<Value> {
     if (this.#closedBy !== null) throw this.#closedBy;
-    const subscription = new Subscription<Value>(this.#host, topic, options, schema);
-    this.#host.subscriptions.add(subscription as Subscription<unknown>);
+    const subscription = new Subscription<Value>(this.host, topic, options, schema);
+    this.host.subscriptions.add(subscription);
     if (options.signal?.aborted) subscription.end(null);
     else if (this.#link.up) subscription.open();
     return subscription;
@@ -233,7 +234,7 @@ export class Client {
    */
   async drain(): Promise<void> {
     await this.#outbox.drain();
-    await Promise.all([...this.#host.subscriptions].map((subscription) => subscription.settled));
+    await Promise.all([...this.host.subscriptions].map((subscription) => subscription.settled));
   }
 
   /**
@@ -250,14 +251,14 @@ export class Client {
 
   #ready(welcome: Welcome): void {
     this.#welcome = welcome;
-    for (const subscription of this.#host.subscriptions) subscription.open();
+    for (const subscription of this.host.subscriptions) subscription.open();
     this.#requests.ready();
     this.#dispatcher.ready(welcome.limits);
     this.#welcomed.resolve(welcome);
   }
 
   #lost(): void {
-    for (const subscription of this.#host.subscriptions) subscription.leave();
+    for (const subscription of this.host.subscriptions) subscription.leave();
     this.#requests.lost();
     this.#dispatcher.lost();
   }
@@ -265,36 +266,26 @@ export class Client {
   #closed(reason: SluiceError): void {
     this.#closedBy = reason;
     const failure = reason.code === 'CLOSED' ? null : reason;
-    for (const subscription of this.#host.subscriptions) subscription.end(failure);
+    for (const subscription of this.host.subscriptions) subscription.end(failure);
     this.#requests.close(reason);
     this.#outbox.close(reason);
     this.#welcomed.reject(reason);
   }
 
   #take(reply: Reply, body: Uint8Array): void {
-    switch (reply.op) {
-      case 'records':
-        this.#host.routes.get(reply.subscription)?.delivered(reply, body);
-        return;
-      case 'gap':
-        this.#host.routes.get(reply.subscription)?.missed(reply);
-        return;
-      case 'published':
-        if ('acks' in reply) this.#dispatcher.published(reply);
-        return;
-      case 'error': {
-        if (this.#dispatcher.refused(reply.id, errorOf(reply)) || this.#requests.settle(reply)) return;
-        if (reply.subscription === undefined) return;
-        this.#host.routes.get(reply.subscription)?.fault(errorOf(reply), reply.partition !== undefined);
-        return;
-      }
-      default:
-        // What this version does not know is passed over: newer brokers may say more.
-        if (this.#requests.settle(reply) || reply.op !== 'subscribed') return;
-        // The answer to a call that was given up meanwhile. On the next connection the number would be another's.
-        this.#requests
-          .call({ op: 'unsubscribe', subscription: reply.subscription }, { repeatable: false })
-          .catch(() => {});
+    if (reply.op === 'published') {
+      if ('acks' in reply) this.#dispatcher.published(reply);
+      return;
     }
+    if (reply.op === 'error' && this.#dispatcher.refused(reply.id, errorOf(reply))) return;
+    if (this.#requests.settle(reply) || !('subscription' in reply)) return;
+    // What this version does not know is passed over: newer brokers may say more.
+    const { subscription } = reply;
+    if (subscription === undefined) return;
+    const route = this.host.routes.get(subscription);
+    if (route !== undefined) route.take(reply, body);
+    // The answer to a call that was given up meanwhile. On the next connection the number would be another's.
+    else if ('id' in reply)
+      this.#requests.call({ op: 'unsubscribe', subscription }, { repeatable: false }).catch(() => {});
   }
 }

@@ -1,13 +1,13 @@
 /** What a subscription is asked for, what it tells, and what it needs of its client. */
-import type { Gap } from '../protocol/replies.ts';
+import type { Gap, Reply } from '../protocol/replies.ts';
 import type { ClientEvents } from './client.ts';
 import type { ClientClock } from './clock.ts';
 import type { Emitter } from './emitter.ts';
+import type { SluiceError } from './error.ts';
 import type { Link } from './link.ts';
 import type { SluiceRecord } from './record.ts';
 import type { Requests } from './requests.ts';
 import type { SchemaIssue } from './schema.ts';
-import type { Subscription } from './subscription.ts';
 
 export type From =
   | 'earliest'
@@ -51,7 +51,22 @@ export interface Position {
 /** Records [from, to) of a partition cannot be had: retention took them, or a crash cost them (`lost`). */
 export interface GapEvent extends Omit<Gap, 'op' | 'subscription'> {
   readonly topic: string;
-  readonly subscription: Subscription<unknown>;
+  /** The one whose loop came to it: a `Subscription`, or a member of a group. */
+  readonly subscription: AsyncIterableIterator<SluiceRecord<unknown>>;
+}
+
+/** What stands at the broker under a number of its own, and is told what comes for it. */
+export interface Standing {
+  /** A connection is there. */
+  open(): void;
+  /** It is gone. */
+  leave(): void;
+  /** The client is closed: cleanly, or by `failure`. */
+  end(failure: SluiceError | null): void;
+  /** What comes with its number. */
+  take(reply: Reply, body: Uint8Array): void;
+  /** Settles when what it has committed so far is answered. */
+  readonly settled: Promise<unknown>;
 }
 
 /** What a subscription needs of its client. */
@@ -62,6 +77,6 @@ export interface SubscriptionHost {
   readonly clock: ClientClock;
   readonly random: () => number;
   /** Subscriptions that stand, by the broker's number on this connection. */
-  readonly routes: Map<number, Subscription<unknown>>;
-  readonly subscriptions: Set<Subscription<unknown>>;
+  readonly routes: Map<number, Standing>;
+  readonly subscriptions: Set<Standing>;
 }

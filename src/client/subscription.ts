@@ -9,21 +9,21 @@
  *   S3  Positions are those of the loop, not of what was received: what is buffered when a connection is lost is let
  *       go of and asked for again.
  */
-import type { Committed, Gap, Records, Subscribed } from '../protocol/replies.ts';
+import type { Committed, Reply, Subscribed } from '../protocol/replies.ts';
 import { Timer } from './clock.ts';
 import { Commits } from './commits.ts';
 import { Deferred } from './deferred.ts';
 import { type DeliveredRecord, DeliveryBuffer } from './delivery-buffer.ts';
-import { clientError, messageOf, type SluiceError } from './error.ts';
+import { clientError, errorOf, messageOf, type SluiceError } from './error.ts';
 import { placeOf, SluiceRecord } from './record.ts';
 import { type SchemaIssue, type StandardSchemaV1, schemaFault } from './schema.ts';
-import type { GapEvent, Position, SubscriptionHost, TypedSubscribeOptions } from './subscription-options.ts';
+import type { GapEvent, Position, Standing, SubscriptionHost, TypedSubscribeOptions } from './subscription-options.ts';
 
 const CREDIT_DEFAULT = 1_000;
 /** Mean pause before a subscription that the broker broke off is begun again, when it says no time, ms. */
 const RESUME_MS = 2_000;
 
-export class Subscription<Value = unknown> implements AsyncIterableIterator<SluiceRecord<Value>> {
+export class Subscription<Value = unknown> implements AsyncIterableIterator<SluiceRecord<Value>>, Standing {
   readonly topic: string;
   /** Resolves when the broker has first taken the subscription, with where it begins; rejects when it ends before. */
   readonly ready: Promise<readonly Position[]>;
@@ -91,8 +91,7 @@ export class Subscription<Value = unknown> implements AsyncIterableIterator<Slui
         this.#arrival ??= new Deferred();
         await this.#arrival.promise;
       } else if (delivery.kind === 'gap') {
-        const subscription = this as Subscription<unknown>;
-        this.#host.emitter.emit('gap', { ...delivery.gap, topic: this.topic, subscription });
+        this.#host.emitter.emit('gap', { ...delivery.gap, topic: this.topic, subscription: this });
       } else {
         const record = await this.#accept(delivery);
         if (record !== null) return { done: false, value: record };
@@ -197,7 +196,7 @@ export class Subscription<Value = unknown> implements AsyncIterableIterator<Slui
     };
     this.#host.requests.call<Subscribed>(command, options).catch((error: SluiceError) => {
       if (attempt.signal.aborted) return;
-      if (keep) this.fault(error, true);
+      if (keep) this.#fault(error, true);
       else this.end(error);
     });
   }
@@ -205,19 +204,16 @@ export class Subscription<Value = unknown> implements AsyncIterableIterator<Slui
   #opened(reply: Subscribed): void {
     this.#quit();
     this.#id = reply.subscription;
-    this.#host.routes.set(reply.subscription, this as Subscription<unknown>);
+    this.#host.routes.set(reply.subscription, this);
     this.#buffer.begin(reply.partitions);
     this.#began.resolve(this.positions);
     this.#commits.resume();
   }
 
-  delivered(header: Records, body: Uint8Array): void {
-    this.#buffer.push(header, body);
-    this.#notify();
-  }
-
-  missed(gap: Gap): void {
-    this.#buffer.pushGap(gap);
+  take(reply: Reply, body: Uint8Array): void {
+    if (reply.op === 'error') this.#fault(errorOf(reply), reply.partition !== undefined);
+    else if (reply.op === 'records') this.#buffer.push(reply, body);
+    else if (reply.op === 'gap') this.#buffer.pushGap(reply);
     this.#notify();
   }
 
@@ -225,7 +221,7 @@ export class Subscription<Value = unknown> implements AsyncIterableIterator<Slui
    * The broker can't go on with it, or with some partition alone (`partial`). For good: it ends. For now: it is begun
    * again; what still comes from the other partitions goes on until then.
    */
-  fault(error: SluiceError, partial: boolean): void {
+  #fault(error: SluiceError, partial: boolean): void {
     if (!error.retryable) {
       this.end(error);
       return;
@@ -247,7 +243,7 @@ export class Subscription<Value = unknown> implements AsyncIterableIterator<Slui
     this.#began.reject(reason);
     this.#notify();
     // Its last commits may still be under way, and a drain waits for them.
-    void this.settled.then(() => this.#host.subscriptions.delete(this as Subscription<unknown>));
+    void this.settled.then(() => this.#host.subscriptions.delete(this));
   }
 
   #over(): SluiceError {

@@ -14,6 +14,14 @@ export {
 export type { EndpointEvent, EndpointInput } from './endpoint.ts';
 export { gatewayMachine } from './gateway.ts';
 export {
+  GroupChart,
+  type GroupEvent,
+  type GroupInput,
+  type GroupSnapshot,
+  type GroupState,
+  groupMachine,
+} from './group.ts';
+export {
   type ChildCounts,
   type ChildKind,
   type ChildRecord,

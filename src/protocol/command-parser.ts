@@ -6,7 +6,7 @@
  * its text takes at most two bytes for each of the frame. Called by sessions, once for each frame.
  */
 import { batchCount, batchFault } from '../domain/record-batch.ts';
-import { PARTITIONS_MAX, type Retention, topicNameFault } from '../domain/topic.ts';
+import { PARTITIONS_MAX, type Retention } from '../domain/topic.ts';
 import { BrokerError } from '../errors.ts';
 import type {
   Command,
@@ -21,7 +21,9 @@ import type {
 } from './commands.ts';
 import { FieldReader, isObject, type JsonObject, shown } from './field.ts';
 import { decodeFrame, parseObject } from './frame.ts';
+import { commitOf, joinOf, releaseOf } from './group-parser.ts';
 import { elementsAt, memberAt, skipSpace } from './json-text.ts';
+import { groupOf, optionalGroup, optionalId, topicOf } from './name-field.ts';
 import { recordFromJson } from './record-json.ts';
 
 export type ParseResult =
@@ -32,14 +34,12 @@ export type ParseResult =
 export const ID_LENGTH_MAX = 256;
 export const TOKEN_LENGTH_MAX = 4096;
 export const CLIENT_LENGTH_MAX = 256;
-export const PRODUCER_LENGTH_MAX = 128;
-export const GROUP_LENGTH_MAX = 249;
 /** Most records of one text publish. */
 export const RECORDS_MAX = 10_000;
 /** Records of credit when `subscribe` does not say. */
 export const CREDIT_DEFAULT = 1000;
 
-const producerPattern = /^[\x21-\x7e]+$/;
+export { GROUP_LENGTH_MAX, PRODUCER_LENGTH_MAX } from './name-field.ts';
 
 /** What a command's fields were read from: a text frame, or the body behind a binary frame's header. */
 type Source = { readonly json: string } | { readonly body: Uint8Array };
@@ -104,10 +104,17 @@ function bodilessOf(op: string, fields: FieldReader, id: CommandId): Command {
       return subscribeOf(fields, id);
     case 'credit':
       return { op, id, subscription: fields.integer('subscription', 1), records: fields.integer('records', 0) };
-    case 'commit': {
-      const subscription = fields.integer('subscription', 1);
-      return { op, id, subscription, partition: fields.integer('partition', 0), offset: fields.integer('offset', 0) };
-    }
+    case 'commit':
+      return commitOf(fields, id);
+    case 'join':
+      return joinOf(fields, id, CREDIT_DEFAULT);
+    case 'release':
+      return releaseOf(fields, id);
+    case 'groups':
+      return { op, id };
+    case 'lag':
+      return { op, id, group: groupOf(fields) };
+    case 'leave':
     case 'unsubscribe':
       return { op, id, subscription: fields.integer('subscription', 1) };
     default:
@@ -115,19 +122,8 @@ function bodilessOf(op: string, fields: FieldReader, id: CommandId): Command {
   }
 }
 
-function topicOf(fields: FieldReader): string {
-  const topic = fields.value('topic');
-  if (typeof topic !== 'string') throw fields.wrong('topic', 'the name of a topic');
-  const fault = topicNameFault(topic);
-  if (fault !== null) throw new BrokerError('INVALID_TOPIC', fault);
-  return topic;
-}
-
 function helloOf(fields: FieldReader, id: CommandId): HelloCommand {
-  const producer = fields.optionalText('producer', PRODUCER_LENGTH_MAX);
-  if (producer !== undefined && !producerPattern.test(producer)) {
-    throw fields.wrong('producer', `1 to ${PRODUCER_LENGTH_MAX} printable ASCII characters without spaces`);
-  }
+  const producer = optionalId(fields, 'producer');
   const client = fields.optionalText('client', CLIENT_LENGTH_MAX);
   return { op: 'hello', id, token: optionalToken(fields), client, producer };
 }
@@ -210,13 +206,7 @@ function recordsOf(fields: FieldReader, json: string): PublishRecords {
 }
 
 function subscribeOf(fields: FieldReader, id: CommandId): SubscribeCommand {
-  const group = fields.optionalText('group', GROUP_LENGTH_MAX);
-  if (group !== undefined && topicNameFault(group) !== null) {
-    throw fields.wrong(
-      'group',
-      `1 to ${GROUP_LENGTH_MAX} characters of A–Z a–z 0–9 _ - in parts separated by single dots`,
-    );
-  }
+  const group = optionalGroup(fields);
   return {
     op: 'subscribe',
     id,

@@ -108,6 +108,74 @@ export interface CommitCommand {
   readonly partition: number;
   /** The next offset to read, as in Kafka. */
   readonly offset: number;
+  /** Of a member's subscription, which may have several topics. */
+  readonly topic: string | undefined;
+  /** In which the member got the partition. */
+  readonly generation: number | undefined;
+}
+
+/** Several commits at once: those of one shard share an entry of its log. */
+export interface CommitManyCommand {
+  readonly op: 'commit';
+  readonly id: CommandId;
+  readonly subscription: number;
+  readonly offsets: readonly CommitRow[];
+}
+
+export type CommitRow = Pick<CommitCommand, 'topic' | 'partition' | 'offset' | 'generation'>;
+
+/** Joins a group: a subscription whose partitions the broker gives and takes. */
+export interface JoinCommand {
+  readonly op: 'join';
+  readonly id: CommandId;
+  readonly group: string;
+  readonly member: string;
+  readonly topics: readonly string[];
+  /** Where a partition begins that the group has no offset of. */
+  readonly from: 'earliest' | 'latest';
+  readonly credit: number;
+  readonly version: number;
+  /** Where a member that comes back stands, on partitions that are still its own. */
+  readonly positions: readonly MemberPosition[];
+}
+
+export interface TopicPartition {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+export interface MemberPosition extends TopicPartition {
+  readonly generation: number;
+  readonly offset: number;
+  readonly epoch: number | undefined;
+}
+
+/** Gives back partitions that were asked back. */
+export interface ReleaseCommand {
+  readonly op: 'release';
+  readonly id: CommandId;
+  readonly subscription: number;
+  readonly partitions: readonly TopicPartition[];
+}
+
+/** Leaves the group: what the member has goes to others at once. */
+export interface LeaveCommand {
+  readonly op: 'leave';
+  readonly id: CommandId;
+  readonly subscription: number;
+}
+
+/** The groups that there are. */
+export interface GroupsCommand {
+  readonly op: 'groups';
+  readonly id: CommandId;
+}
+
+/** How far a group is behind, partition by partition. */
+export interface LagCommand {
+  readonly op: 'lag';
+  readonly id: CommandId;
+  readonly group: string;
 }
 
 export interface UnsubscribeCommand {
@@ -138,6 +206,12 @@ export type Command =
   | SubscribeCommand
   | CreditCommand
   | CommitCommand
+  | CommitManyCommand
+  | JoinCommand
+  | ReleaseCommand
+  | LeaveCommand
+  | GroupsCommand
+  | LagCommand
   | UnsubscribeCommand
   | ProducerCommand
   | PingCommand;

@@ -133,6 +133,8 @@ export interface TextRecord {
 export interface Records {
   readonly op: 'records';
   readonly subscription: number;
+  /** Of a member's subscription, which may have several. */
+  readonly topic?: string;
   readonly partition: number;
   readonly epoch: number;
   readonly highWatermark: number;
@@ -145,6 +147,8 @@ export interface Records {
 export interface Gap {
   readonly op: 'gap';
   readonly subscription: number;
+  /** Of a member's subscription. */
+  readonly topic?: string;
   readonly partition: number;
   readonly reason: 'retention' | 'lost';
   readonly from: number;
@@ -160,6 +164,129 @@ export interface Committed {
   readonly partition: number;
   /** The committed offset; never lower than one committed before. */
   readonly offset: number;
+}
+
+/** Reply to a commit of several `offsets`; those that were refused are told beside those that are durable. */
+export interface CommittedMany {
+  readonly op: 'committed';
+  readonly id?: WireId;
+  readonly offsets: readonly CommittedOffset[];
+  readonly refused?: readonly RefusedOffset[];
+}
+
+export interface CommittedOffset {
+  /** Of a member's subscription. */
+  readonly topic?: string;
+  readonly partition: number;
+  readonly offset: number;
+}
+
+export interface RefusedOffset {
+  readonly topic?: string;
+  readonly partition: number;
+  readonly code: string;
+  readonly retryable: boolean;
+  readonly message: string;
+}
+
+/** A subscription whose partitions the broker gives and takes. */
+export interface Joined {
+  readonly op: 'joined';
+  readonly id?: WireId;
+  readonly subscription: number;
+  readonly group: string;
+  readonly member: string;
+  /** Time that a member has to give back what it is asked for, ms. */
+  readonly revokeMs: number;
+  /** Time that a member has to come back when its connection is lost, ms. */
+  readonly graceMs: number;
+}
+
+export interface AssignedPartition extends SubscribedPartition {
+  readonly topic: string;
+  /** In which it became the member's: what its commits carry. */
+  readonly generation: number;
+}
+
+/** Partitions are the member's from now on, besides those that it has. */
+export interface Assigned {
+  readonly op: 'assigned';
+  readonly subscription: number;
+  /** Of the group. */
+  readonly generation: number;
+  readonly partitions: readonly AssignedPartition[];
+}
+
+/** Partitions are asked back: nothing more is delivered of them, commits of what was delivered are taken. */
+export interface Revoke {
+  readonly op: 'revoke';
+  readonly subscription: number;
+  readonly generation: number;
+  readonly partitions: readonly { readonly topic: string; readonly partition: number }[];
+  readonly withinMs: number;
+}
+
+/** Partitions are the member's no more: commits for them are refused. */
+export interface Revoked {
+  readonly op: 'revoked';
+  readonly subscription: number;
+  readonly generation: number;
+  readonly partitions: readonly { readonly topic: string; readonly partition: number }[];
+}
+
+export interface Released {
+  readonly op: 'released';
+  readonly id?: WireId;
+  readonly subscription: number;
+}
+
+export interface Left {
+  readonly op: 'left';
+  readonly id?: WireId;
+  readonly subscription: number;
+}
+
+export interface GroupReply {
+  readonly group: string;
+  readonly state: 'empty' | 'preparing' | 'stable' | 'revoking';
+  readonly generation: number;
+  readonly members: readonly {
+    readonly member: string;
+    /** It has a connection. */
+    readonly present: boolean;
+    readonly topics: readonly string[];
+    readonly partitions: number;
+  }[];
+  /** New assignments since the broker started. */
+  readonly rebalances: number;
+}
+
+export interface Groups {
+  readonly op: 'groups';
+  readonly id?: WireId;
+  readonly groups: readonly GroupReply[];
+}
+
+export interface PartitionLag {
+  readonly topic: string;
+  readonly partition: number;
+  /** Null while nobody owns it. */
+  readonly member: string | null;
+  /** The next to read; null when the group has committed nothing. */
+  readonly committed: number | null;
+  readonly highWatermark: number;
+  readonly records: number;
+  /** About: as many records of the size of those that come next. */
+  readonly bytes: number;
+  /** Age of the oldest record that is not committed, ms; 0 when there is none. */
+  readonly ms: number;
+}
+
+export interface Lag {
+  readonly op: 'lag';
+  readonly id?: WireId;
+  readonly group: string;
+  readonly partitions: readonly PartitionLag[];
 }
 
 export interface Unsubscribed {
@@ -204,6 +331,7 @@ export interface ErrorReply {
   readonly message: string;
   /** For an error about a subscription that goes on or ends by itself. */
   readonly subscription?: number;
+  readonly topic?: string;
   readonly partition?: number;
 }
 
@@ -220,6 +348,15 @@ export type Reply =
   | Records
   | Gap
   | Committed
+  | CommittedMany
+  | Joined
+  | Assigned
+  | Revoke
+  | Revoked
+  | Released
+  | Left
+  | Groups
+  | Lag
   | Unsubscribed
   | ProducerReply
   | Pong

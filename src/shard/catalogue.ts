@@ -38,6 +38,8 @@ export class Catalogue {
   readonly #deleting = new Map<string, Promise<void>>();
   /** Names whose change was answered OUTCOME_UNKNOWN and may yet be written: none is begun meanwhile. */
   readonly #unsettled = new Set<string>();
+  /** Called when a topic was made, deleted or found. */
+  onChange: (topic: string) => void = () => {};
 
   constructor(shards: ShardTable, clock: Clock, logger: Logger, defaults: CatalogueDefaults) {
     this.#shards = shards;
@@ -61,7 +63,7 @@ export class Catalogue {
 
   /** A shard opened: its topics are known from now on. */
   addShard(engine: ShardEngine): void {
-    for (const topic of engine.state.topics.values()) this.#topics.set(topic.name, topic);
+    for (const topic of engine.state.topics.values()) this.#set(topic);
   }
 
   /**
@@ -152,8 +154,13 @@ export class Catalogue {
       durability: wanted.durability ?? this.#defaults.durability,
       retention: wanted.retention ?? { ms: null, bytes: null },
     };
-    await this.#change(home, name, { change: 'create', topic }, () => this.#topics.set(name, topic));
+    await this.#change(home, name, { change: 'create', topic }, () => this.#set(topic));
     return topic;
+  }
+
+  #set(topic: Topic): void {
+    this.#topics.set(topic.name, topic);
+    this.onChange(topic.name);
   }
 
   /** Deletes a topic and all in it; resolves when that is durable. UNKNOWN_TOPIC, SHARD_FAILED, OUTCOME_UNKNOWN. */
@@ -173,6 +180,7 @@ export class Catalogue {
     let closing: Promise<unknown> = Promise.resolve();
     await this.#change(home, name, { change: 'delete', name, id }, () => {
       this.#topics.delete(name);
+      this.onChange(name);
       closing = Promise.all(this.#shards.engines.map((engine) => engine.closeTopic(id)));
       closing.catch((error: unknown) => {
         this.#logger.warn({ topic: name, err: error }, 'partitions of a deleted topic stay until the next start');

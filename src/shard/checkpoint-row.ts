@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import { ProducerWindow } from '../domain/producer-window.ts';
+import { groupBody } from './control-entry.ts';
 
 export const CHECKPOINT_VERSION = 1;
 
@@ -46,8 +47,10 @@ export const partitionRow = z
   .refine(({ start, durable }) => start <= durable, 'a partition starts before it ends');
 export type PartitionRow = z.infer<typeof partitionRow>;
 
+export const groupRow = groupBody.options[0];
+
 /** A table, its separator and a name, or the one row that has none. */
-const keyPattern = /^(?:(c)|([todpq])\/(.+))$/s;
+const keyPattern = /^(?:(c)|([todpqg])\/(.+))$/s;
 
 export interface RowKey {
   readonly table: string;

@@ -8,6 +8,7 @@
  *             o/<handle>/<group>   committed offset
  *             d/<handle>/<group>   up to where the group was given what it has not committed
  *             q/<handle>/<producer>  producer window, as numbers
+ *             g/<group>            members, owners and generation of a group; g/* the highest of those forgotten
  *   index     u32 handle, u64 offset   →   u64 time, u64 segment, u64 position
  */
 import type { ProducerWindow } from '../domain/producer-window.ts';
@@ -19,6 +20,7 @@ import {
   CHECKPOINT_VERSION,
   type CheckpointRow,
   checkpointRow,
+  groupRow,
   handleRow,
   offsetRow,
   type PartitionRow,
@@ -27,8 +29,12 @@ import {
   topicRow,
   windowRow,
 } from './checkpoint-row.ts';
+import { groupBodyOf, groupRecordOf } from './group-record.ts';
 import { type IndexPoint, Partition } from './partition.ts';
 import { ShardState } from './shard-state.ts';
+
+/** Stands for all groups that were forgotten: no name of one. */
+const FORGOTTEN = '*';
 
 export interface LoadedCheckpoint {
   readonly state: ShardState;
@@ -71,6 +77,10 @@ function readRows(rows: readonly { key: Uint8Array; value: Uint8Array }[], shard
         break;
       case 'q':
         windows.push([name, windowRow(value)]);
+        break;
+      case 'g':
+        if (name === FORGOTTEN) state.groups.forgotten = offsetRow(value);
+        else state.groups.set(name, groupRecordOf(groupRow.parse(value)));
         break;
     }
   }
@@ -132,6 +142,11 @@ export function takeCheckpoint(state: ShardState, address: LogAddress): TakenChe
   for (const key of changes.offsets) row(`o/${key}`, state.offsets.get(key));
   for (const key of changes.delivered) row(`d/${key}`, state.delivered.get(key));
   for (const key of changes.producers) row(`q/${key}`, state.producers.get(key)?.toNumbers());
+  for (const group of changes.groups) {
+    const record = state.groups.records.get(group);
+    row(`g/${group}`, record === undefined ? undefined : groupBodyOf(group, record));
+  }
+  if (changes.groups.size > 0) row(`g/${FORGOTTEN}`, state.groups.forgotten);
   const head: CheckpointRow = {
     version: CHECKPOINT_VERSION,
     applied: state.applied,

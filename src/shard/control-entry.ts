@@ -44,6 +44,18 @@ const commitBody = z.array(z.tuple([count, z.string(), count]));
 const openedBody = z.object({ epoch: count, time: count, clean: z.boolean(), shorter: z.boolean() });
 const cleanBody = z.object({ time: count });
 
+/** A group whole: members with their topics, owners as rows of partition key, index of the member, generation. */
+export const groupBody = z.discriminatedUnion('change', [
+  z.object({
+    change: z.literal('set'),
+    group: z.string(),
+    generation: count,
+    members: z.array(z.tuple([z.string(), z.array(z.string())])),
+    owners: z.array(z.tuple([z.string(), count, count])),
+  }),
+  z.object({ change: z.literal('forget'), group: z.string() }),
+]);
+
 const schemas = {
   [EntryKind.topic]: topicBody,
   [EntryKind.partition]: partitionBody,
@@ -51,6 +63,7 @@ const schemas = {
   [EntryKind.opened]: openedBody,
   [EntryKind.clean]: cleanBody,
   [EntryKind.delivered]: commitBody,
+  [EntryKind.group]: groupBody,
 } as const;
 
 export type ControlKind = keyof typeof schemas;

@@ -29,6 +29,13 @@ export class ControlWriter {
     });
   }
 
+  changeGroup(body: ControlBody<typeof EntryKind.group>, applied: () => void): Promise<void> {
+    return this.#throughGate(EntryKind.group, body, (sequence) => {
+      this.#state.applyGroup(body, sequence);
+      applied();
+    });
+  }
+
   /** Gives the partition its handle; the entry that says so goes ahead of the first that uses it. */
   openPartition(partition: Partition): void {
     partition.handle = this.#state.takeHandle();

@@ -135,6 +135,7 @@ export class ShardEngine {
       state: this.state,
       queue: this.#queue,
       gate: this.commitGate,
+      clock: options.clock,
       partitions: this.#changes,
     });
   }
@@ -255,6 +256,11 @@ export class ShardEngine {
     return this.#changes.changeTopic(body, applied);
   }
 
+  /** Writes what a group has become; for those whose home is this shard. `applied` as with `changeTopic`. */
+  changeGroup(body: ControlBody<typeof EntryKind.group>, applied: () => void): Promise<void> {
+    return this.#changes.changeGroup(body, applied);
+  }
+
   /** Closes every partition of a deleted topic; resolves when that is durable. */
   closeTopic(topicId: number): Promise<void> {
     return this.#changes.closeTopic(topicId);
@@ -296,6 +302,7 @@ export class ShardEngine {
 
   /** Resolves when all that was admitted is written (or lost): what a shut gate leaves behind. */
   settle(): Promise<void> {
+    this.offsets.flush();
     return this.#queue.settle();
   }
 

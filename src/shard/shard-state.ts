@@ -9,6 +9,7 @@ import { assert, BrokerError } from '../errors.ts';
 import { EntryKind, type LogAddress, type LogEntry } from '../storage/log.ts';
 import { type BatchStamp, readBatchEntry } from './batch-entry.ts';
 import { type CommitRow, type ControlBody, readControl } from './control-entry.ts';
+import { GroupTable, groupRecordOf } from './group-record.ts';
 import { Partition } from './partition.ts';
 
 /** A topic's id is a handle of its home shard times this, plus the shard: ids of different homes never meet. */
@@ -28,6 +29,7 @@ export class Changes {
   readonly delivered = new Set<string>();
   /** Producers, as `handle/producer`. */
   readonly producers = new Set<string>();
+  readonly groups = new Set<string>();
 
   clear(): void {
     this.topics.clear();
@@ -35,6 +37,7 @@ export class Changes {
     this.offsets.clear();
     this.delivered.clear();
     this.producers.clear();
+    this.groups.clear();
   }
 }
 
@@ -50,6 +53,8 @@ export class ShardState {
   readonly delivered = new Map<string, number>();
   /** Producer windows by `handle/producer`, the longest idle first. */
   readonly producers = new Map<string, ProducerWindow>();
+  /** Groups whose home is this shard. */
+  readonly groups = new GroupTable();
   readonly changes = new Changes();
   readonly #byTopic = new Map<string, Partition>();
   /** Sequence of the last entry applied; 0 before the first. */
@@ -145,6 +150,9 @@ export class ShardState {
         return;
       case EntryKind.delivered:
         this.applyDelivered(readControl(EntryKind.delivered, entry.body), entry.sequence);
+        return;
+      case EntryKind.group:
+        this.applyGroup(readControl(EntryKind.group, entry.body), entry.sequence);
         return;
       default:
         // Passed over, it would leave a state that is not that of the log.
@@ -257,6 +265,13 @@ export class ShardState {
     if (offset === undefined) this.delivered.delete(key);
     else this.delivered.set(key, offset);
     this.changes.delivered.add(key);
+  }
+
+  applyGroup(body: ControlBody<typeof EntryKind.group>, sequence: number): void {
+    this.#step(sequence);
+    if (body.change === 'set') this.groups.set(body.group, groupRecordOf(body));
+    else this.groups.forget(body.group);
+    this.changes.groups.add(body.group);
   }
 
   applyOpened(body: ControlBody<typeof EntryKind.opened>, sequence: number): void {

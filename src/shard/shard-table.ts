@@ -11,6 +11,9 @@ export class ShardTable {
   readonly count: number;
   readonly #engines: (ShardEngine | null)[];
   readonly #failures: (unknown | null)[];
+  /** Called when a shard has begun, or ceased, to serve. */
+  onServing: (engine: ShardEngine) => void = () => {};
+  onFailed: (shard: number, why: unknown) => void = () => {};
 
   constructor(count: number) {
     this.count = count;
@@ -21,12 +24,14 @@ export class ShardTable {
   serve(engine: ShardEngine): void {
     this.#engines[engine.shard] = engine;
     this.#failures[engine.shard] = null;
+    this.onServing(engine);
   }
 
   /** The shard serves no more; `why` is told to whoever asks. */
   fail(shard: number, why: unknown): void {
     this.#engines[shard] = null;
     this.#failures[shard] = why;
+    this.onFailed(shard, why);
   }
 
   get engines(): readonly ShardEngine[] {

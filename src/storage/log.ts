@@ -20,6 +20,7 @@ export const EntryKind = {
   opened: 5,
   clean: 6,
   delivered: 7,
+  group: 16,
 } as const;
 export type EntryKind = (typeof EntryKind)[keyof typeof EntryKind];
 

@@ -44,7 +44,7 @@ describe('the text', () => {
 describe('names', () => {
   const units = /_(seconds|bytes|records|info|total|ratio)$/;
   const counts =
-    /^sluice_(phase|ready|sessions|topics|shard_(state|disk_full|partitions|write_entries)|shutdown_(mode|stopping|stalled|clients_closed)|last_shutdown_outcome)$/;
+    /^sluice_(phase|ready|sessions|topics|groups|group_members|shard_(state|disk_full|partitions|write_entries)|shutdown_(mode|stopping|stalled|clients_closed)|last_shutdown_outcome)$/;
 
   it.each(metricFamilies.map((family) => [family.name, family] as const))('%s follows the guide', (name, family) => {
     expect(name).toMatch(/^(sluice|process)_[a-z]+(_[a-z]+)*$/);

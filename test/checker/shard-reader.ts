@@ -34,6 +34,8 @@ export class ShardContent {
   /** By handle. */
   readonly partitions = new Map<number, OpenPartition>();
   readonly faults: string[] = [];
+  readonly #generations = new Map<string, number>();
+  readonly #owners = new Map<string, string>();
   #highestHandle = 0;
   #epoch = 0;
   /** Kind of the entry before; null at the beginning. */
@@ -74,6 +76,7 @@ export class ShardContent {
     else if (entry.kind === 4) this.#applyOffsets('commits', body as OffsetRows, fault);
     else if (entry.kind === 7) this.#applyOffsets('deliveries', body as OffsetRows, fault);
     else if (entry.kind === 5) this.#applyOpened(entry.epoch, body as Opened, fault);
+    else if (entry.kind === 16) this.#applyGroup(body as GroupChange, fault);
     else if (entry.kind !== 6) fault(`kind ${entry.kind} is unknown`);
   }
 
@@ -150,6 +153,23 @@ export class ShardContent {
     }
   }
 
+  /** One owner for each partition and generation, for ever; a generation never goes back. */
+  #applyGroup(body: GroupChange, fault: (text: string) => void): void {
+    if (body.change === 'forget') return;
+    const { group, generation, members, owners } = body;
+    if (generation < (this.#generations.get(group) ?? 0)) fault(`generation ${generation} of group ${group} goes back`);
+    this.#generations.set(group, generation);
+    for (const [key, index, since] of owners) {
+      const member = members[index]?.[0];
+      if (member === undefined) fault(`${key} of group ${group} is owned by nobody`);
+      if (since > generation) fault(`${key} of group ${group} is owned since ${since}, which has not begun`);
+      const known = this.#owners.get(`${group} ${key} ${since}`) ?? member;
+      if (known !== member)
+        fault(`${key} of group ${group} has two owners in generation ${since}: ${known}, ${member}`);
+      if (member !== undefined) this.#owners.set(`${group} ${key} ${since}`, member);
+    }
+  }
+
   #applyOpened(owner: number, body: Opened, fault: (text: string) => void): void {
     if (body.epoch !== owner) fault(`says epoch ${body.epoch} and was written by owner ${owner}`);
     if (owner <= this.#epoch) fault(`owner ${owner} takes over from ${this.#epoch}`);
@@ -163,6 +183,16 @@ export class ShardContent {
 
 /** Rows of handle, group, offset. */
 type OffsetRows = readonly (readonly [number, string, number])[];
+
+type GroupChange =
+  | {
+      readonly change: 'set';
+      readonly group: string;
+      readonly generation: number;
+      readonly members: readonly (readonly [string, readonly string[]])[];
+      readonly owners: readonly (readonly [string, number, number])[];
+    }
+  | { readonly change: 'forget'; readonly group: string };
 
 type TopicChange =
   | { readonly change: 'create'; readonly topic: TopicBody }

@@ -7,6 +7,7 @@ import { chartOf, drawChart } from '../../scripts/chart-drawing.mjs';
 import {
   adminMachine,
   gatewayMachine,
+  groupMachine,
   sessionMachine,
   shardMachine,
   supervisedMachine,
@@ -19,6 +20,7 @@ const machines: readonly AnyStateMachine[] = [
   shardMachine,
   gatewayMachine,
   adminMachine,
+  groupMachine,
   sessionMachine,
   supervisedMachine,
 ];

@@ -38,6 +38,20 @@ const subscribe = {
   credit: 1000,
 } as const;
 
+const commit = { op: 'commit', id: 5, subscription: 1, topic: undefined, generation: undefined } as const;
+
+const join = {
+  op: 'join',
+  id: undefined,
+  version: 1,
+  group: 'g',
+  member: 'm-1',
+  topics: ['t'],
+  from: 'earliest',
+  credit: 1000,
+  positions: [],
+} as const;
+
 describe('a command', () => {
   it.each<[string, Command]>([
     ['{"op":"ping"}', { op: 'ping', id: undefined }],
@@ -81,8 +95,41 @@ describe('a command', () => {
     ['{"op":"credit","subscription":1,"records":0}', { op: 'credit', id: undefined, subscription: 1, records: 0 }],
     [
       '{"op":"commit","id":5,"subscription":1,"partition":0,"offset":9007199254740991}',
-      { op: 'commit', id: 5, subscription: 1, partition: 0, offset: Number.MAX_SAFE_INTEGER },
+      { ...commit, partition: 0, offset: Number.MAX_SAFE_INTEGER },
     ],
+    [
+      '{"op":"commit","id":5,"subscription":1,"topic":"t","partition":2,"offset":7,"generation":3}',
+      { ...commit, topic: 't', partition: 2, offset: 7, generation: 3 },
+    ],
+    [
+      '{"op":"commit","id":5,"subscription":1,"offsets":[{"partition":1,"offset":2}]}',
+      {
+        op: 'commit',
+        id: 5,
+        subscription: 1,
+        offsets: [{ topic: undefined, partition: 1, offset: 2, generation: undefined }],
+      },
+    ],
+    ['{"op":"join","group":"g","member":"m-1","topics":["t"]}', join],
+    [
+      '{"op":"join","group":"g","member":"m-1","topics":["t","u","t"],"from":"latest","credit":5,"version":2,' +
+        '"positions":[{"topic":"t","partition":1,"generation":4,"offset":9,"epoch":2}]}',
+      {
+        ...join,
+        topics: ['t', 'u'],
+        from: 'latest',
+        credit: 5,
+        version: 2,
+        positions: [{ topic: 't', partition: 1, generation: 4, offset: 9, epoch: 2 }],
+      },
+    ],
+    [
+      '{"op":"release","subscription":1,"partitions":[{"topic":"t","partition":1}]}',
+      { op: 'release', id: undefined, subscription: 1, partitions: [{ topic: 't', partition: 1 }] },
+    ],
+    ['{"op":"leave","id":1,"subscription":2}', { op: 'leave', id: 1, subscription: 2 }],
+    ['{"op":"groups"}', { op: 'groups', id: undefined }],
+    ['{"op":"lag","group":"g"}', { op: 'lag', id: undefined, group: 'g' }],
     ['{"op":"unsubscribe","subscription":2}', { op: 'unsubscribe', id: undefined, subscription: 2 }],
     ['{"op":"subscribe","topic":"t"}', subscribe],
     ['{"op":"subscribe","topic":"t","group":"g.1"}', { ...subscribe, group: 'g.1', from: { at: 'committed' } }],
@@ -175,6 +222,31 @@ describe('a command', () => {
     ],
     ['{"op":"commit","subscription":1,"partition":-1,"offset":0}', INTEGER('partition', 0, '-1')],
     ['{"op":"commit","subscription":"1","partition":0,"offset":0}', INTEGER('subscription', 1, '"1"')],
+    ['{"op":"commit","subscription":1,"offsets":[]}', '"offsets" must be an array of 1 to 10000 elements'],
+    ['{"op":"commit","subscription":1,"offsets":[{"partition":0}]}', INTEGER('offsets[0].offset', 0, 'nothing')],
+    [
+      '{"op":"commit","subscription":1,"partition":0,"offsets":[{"partition":0,"offset":1}]}',
+      'give "partition" or "offsets", not both',
+    ],
+    ['{"op":"join","member":"m","topics":["t"]}', '"group" must be the name of a group; got nothing'],
+    [`{"op":"join","group":"${'g'.repeat(65_536)}","member":"m","topics":["t"]}`, '… (65536 characters)'],
+    ['{"op":"join","group":"g","topics":["t"]}', '"member" must be an id that this member keeps'],
+    ['{"op":"join","group":"g","member":"a b","topics":["t"]}', '"member" must be 1 to 128 printable ASCII'],
+    ['{"op":"join","group":"g","member":"m"}', '"topics" must be 1 to 256 names of topics; got nothing'],
+    ['{"op":"join","group":"g","member":"m","topics":[]}', '"topics" must be an array of 1 to 256 elements'],
+    [
+      '{"op":"join","group":"g","member":"m","topics":["t"],"from":"committed"}',
+      '"from" must be "earliest" or "latest"',
+    ],
+    ['{"op":"join","group":"g","member":"m","topics":["t"],"version":"1"}', INTEGER('version', 0, '"1"')],
+    [
+      '{"op":"join","group":"g","member":"m","topics":["t"],"positions":[{"topic":"t","partition":0,"offset":1}]}',
+      INTEGER('positions[0].generation', 1, 'nothing'),
+    ],
+    ['{"op":"release","subscription":1}', '"partitions" must be the partitions that are given back; got nothing'],
+    ['{"op":"release","subscription":1,"partitions":[{"partition":0}]}', '"partitions[0].topic" must be the name of'],
+    ['{"op":"leave"}', INTEGER('subscription', 1, 'nothing')],
+    ['{"op":"lag"}', '"group" must be the name of a group; got nothing'],
     ['{"op":"unsubscribe"}', INTEGER('subscription', 1, 'nothing')],
     ['{"op":"publish","topic":"t","value":1,"partition":-1}', INTEGER('partition', 0, '-1')],
     ['{"op":"publish","topic":"t","value":1,"partition":null}', INTEGER('partition', 0, 'null')],
@@ -236,6 +308,7 @@ describe('a command', () => {
     ['UNKNOWN_OP', '{"op":"toString","id":9}', 'there is no op "toString"'],
     ['UNKNOWN_OP', '{"op":"","id":9}', 'there is no op ""'],
     ['INVALID_TOPIC', '{"op":"create","id":9,"topic":"a..b"}', 'single dots; got "a..b"'],
+    ['INVALID_TOPIC', '{"op":"join","id":9,"group":"g","member":"m","topics":["t",7]}', 'a topic name is a string'],
     ['INVALID_TOPIC', '{"op":"publish","id":9,"topic":"a\\u0000","value":1}', 'single dots; got "a\\u0000"'],
     [
       'INVALID_TOPIC',

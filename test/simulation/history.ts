@@ -124,6 +124,36 @@ export type ClientEvent =
       readonly offset: number;
     }
   | { readonly e: 'commit-failed'; readonly subscription: string; readonly commit: number; readonly code: string }
+  /** A member was told that a partition is its own. */
+  | {
+      readonly e: 'owned';
+      readonly group: string;
+      readonly member: string;
+      readonly topic: string;
+      readonly partition: number;
+      readonly generation: number;
+      readonly offset: number;
+    }
+  | {
+      readonly e: 'member-given';
+      readonly group: string;
+      readonly member: string;
+      readonly place: Place;
+      readonly id: string | null;
+    }
+  | {
+      readonly e: 'member-commit';
+      readonly group: string;
+      readonly member: string;
+      readonly commit: number;
+      readonly topic: string;
+      readonly partition: number;
+      readonly generation: number;
+      readonly offset: number;
+    }
+  | { readonly e: 'member-committed'; readonly commit: number; readonly offset: number }
+  | { readonly e: 'member-commit-failed'; readonly commit: number; readonly code: string }
+  | { readonly e: 'member-left'; readonly group: string; readonly member: string; readonly code: string | null }
   | {
       readonly e: 'ask';
       readonly client: string;

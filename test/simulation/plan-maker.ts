@@ -4,6 +4,7 @@
  */
 import type { Config } from '../../src/config.ts';
 import { Dice } from './dice.ts';
+import { hasGroups, withGroups } from './group-planner.ts';
 import {
   type ClientPlan,
   type DiskOpName,
@@ -26,7 +27,8 @@ type Untimed<S> = S extends unknown ? Omit<S, 'at'> : never;
 /** The plan of a seed. */
 export function makePlan(seed: number): Plan {
   const dice = new Dice(seed);
-  return new PlanMaker(dice, new Dice(seed + LATER)).make(dice.seed());
+  const plan = new PlanMaker(dice, new Dice(seed + LATER)).make(dice.seed());
+  return hasGroups(seed) ? withGroups(plan, seed) : plan;
 }
 
 /** Dice of their own for what came to the plans later: the seeds known to find a bug go on finding it. */

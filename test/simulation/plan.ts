@@ -49,6 +49,8 @@ export interface Plan {
   /** Made before the first step. */
   readonly topics: readonly TopicPlan[];
   readonly clients: readonly ClientPlan[];
+  /** Members of groups, each a client of its own; absent where there are none. */
+  readonly members?: readonly MemberPlan[];
   /** In order of `at`. */
   readonly steps: readonly Step[];
   /** When the trouble ends and everything has to come right again. */
@@ -68,6 +70,21 @@ export interface ClientPlan {
   readonly producer: string;
 }
 
+export interface MemberPlan {
+  readonly name: string;
+  readonly group: string;
+  readonly topics: readonly string[];
+  /** `off`: the loop commits what it is done with, every `commitEvery` records. Else the library does. */
+  readonly commit: 'off' | 'delivered' | 'acked';
+  readonly commitEvery: number;
+  readonly credit: number;
+  /** Time spent on each of the first `slowRecords` records of an instance. */
+  readonly workMs: number;
+  readonly slowRecords: number;
+  /** Joins under the same id when it comes back. */
+  readonly lasting: boolean;
+}
+
 export type ShutdownModeName = 'graceful' | 'fast' | 'immediate';
 export type DiskOpName = 'write' | 'read' | 'openRead' | 'openWrite' | 'sync' | 'syncDirectory' | 'truncate' | 'list';
 
@@ -78,7 +95,8 @@ export type Step = { readonly at: number } & (
   | { readonly do: 'create'; readonly client: string; readonly topic: string; readonly partitions: number }
   | { readonly do: 'delete'; readonly client: string; readonly topic: string }
   | { readonly do: 'leave'; readonly client: string; readonly subscription: string }
-  /** An app closes and, `reopenMs` later, another instance of it starts. */
+  | { readonly do: 'join'; readonly client: string }
+  /** An app, or a member, closes and, `reopenMs` later, another instance of it starts. */
   | { readonly do: 'reopen'; readonly client: string; readonly reopenMs: number; readonly drain: boolean }
   /** A wire client sends an earlier publish again, with its old sequence; `back` counts from the newest. */
   | { readonly do: 'duplicate'; readonly client: string; readonly back: number }

@@ -185,7 +185,25 @@ class Course {
         }
       }
     }
-    return missing;
+    return [...missing, ...this.#groupsBehind()];
+  }
+
+  /** Partitions of groups that no member has read to the end. */
+  #groupsBehind(): string[] {
+    const behind: string[] = [];
+    for (const group of new Set(this.#plan.members?.map((member) => member.group))) {
+      const members = [...this.#world.members.values()].filter(({ plan }) => plan.group === group);
+      const wanted = new Set(members.flatMap(({ plan }) => plan.topics));
+      for (const { name, partitions } of this.#plan.topics.filter((topic) => wanted.has(topic.name))) {
+        for (let partition = 0; partition < partitions; partition += 1) {
+          const key = `${name}/${partition}`;
+          const at = members.flatMap(({ positions }) => positions.get(key) ?? []);
+          if (at.length !== 1) behind.push(`${key} is read by ${at.length} members of ${group}`);
+          else if ((at[0] ?? 0) < (this.#watermarks.get(key) ?? 0)) behind.push(`${group} at ${at[0]} of ${key}`);
+        }
+      }
+    }
+    return behind;
   }
 
   /** A fresh client reads everything there is. */

@@ -17,7 +17,11 @@ export const effects: Effects = {
   create: ({ apps }, { client, topic, partitions }) => apps.get(client)?.ask('create', topic, partitions),
   delete: ({ apps }, { client, topic }) => apps.get(client)?.ask('delete', topic, 0),
   leave: ({ apps }, { client, subscription }) => apps.get(client)?.leave(subscription),
-  reopen: ({ apps }, { client, reopenMs, drain }) => apps.get(client)?.reopen(reopenMs, drain),
+  join: (world, { client }) => world.join(client),
+  reopen: ({ apps, members }, { client, reopenMs, drain }) => {
+    apps.get(client)?.reopen(reopenMs, drain);
+    members.get(client)?.reopen(reopenMs, drain);
+  },
   duplicate: ({ wires }, { client, back }) => wires.get(client)?.duplicate(back),
   garbage: ({ wires }, { client, kind }) => wires.get(client)?.garbage(kind),
   pause: ({ wires }, { client, forMs }) => wires.get(client)?.pause(forMs),

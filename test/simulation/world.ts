@@ -19,6 +19,7 @@ import { BrokerProcess, DATA } from './broker-process.ts';
 import { Dice } from './dice.ts';
 import { DiskWeather } from './disk-weather.ts';
 import { History } from './history.ts';
+import { MemberClient } from './member-client.ts';
 import type { Plan, Step } from './plan.ts';
 import type { Recording } from './recording.ts';
 import { RottenBits } from './rotten-bits.ts';
@@ -43,6 +44,7 @@ export class World {
   readonly meta = new MemoryMeta();
   readonly apps = new Map<string, AppClient>();
   readonly wires = new Map<string, WireClient>();
+  readonly members = new Map<string, MemberClient>();
   readonly #dice: Dice;
   readonly #options: WorldOptions;
   readonly #rot = new RottenBits();
@@ -222,6 +224,14 @@ export class World {
   addWire(name: string, producer: string): void {
     const dial = (): MemoryClient => this.#dial(name, {});
     this.wires.set(name, new WireClient({ ...this.#host(), name, producer, dial }));
+  }
+
+  /** A member of the plan begins. */
+  join(name: string): void {
+    const plan = this.plan.members?.find((each) => each.name === name);
+    if (plan === undefined || this.members.has(name)) return;
+    const dial = (options: DialOptions): MemoryClient => this.#dial(name, options);
+    this.members.set(name, new MemberClient({ ...this.#host(), plan, WebSocket: memoryWebSocket(dial) }));
   }
 
   #dial(client: string, options: DialOptions): MemoryClient {

@@ -32,7 +32,7 @@ export const consumerBugs: readonly Bug[] = [
     shownBy: ['S7', 'E1', 'L2'],
     edits: [
       {
-        file: 'src/actors/session-commands.ts',
+        file: 'src/actors/cursor-start.ts',
         find: 'atOffset(engine, partition, committed, undefined);',
         replace: 'atOffset(engine, partition, Math.min(committed + 1, partition.highWatermark), undefined);',
       },

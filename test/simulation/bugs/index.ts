@@ -18,6 +18,7 @@ import { clientBugs } from './client-bugs.ts';
 import { consumerBugs } from './consumer-bugs.ts';
 import { dedupBugs } from './dedup-bugs.ts';
 import { deliveryBugs } from './delivery-bugs.ts';
+import { groupBugs } from './group-bugs.ts';
 import { shutdownBugs } from './shutdown-bugs.ts';
 import { storageBugs } from './storage-bugs.ts';
 
@@ -32,6 +33,7 @@ export const bugs: readonly Bug[] = [
   ...deliveryBugs,
   ...shutdownBugs,
   ...clientBugs,
+  ...groupBugs,
 ];
 
 /** Throws a RangeError that lists the names when there is none of that name. */

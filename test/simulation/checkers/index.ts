@@ -6,6 +6,7 @@ import { checkBounds } from './bounds.ts';
 import { checkCredit, checkDrainedDeliveries } from './deliveries.ts';
 import { checkDeadline, checkReleases, checkReports } from './ends.ts';
 import { Evidence, type PlanFacts } from './evidence.ts';
+import { checkGroups } from './groups.ts';
 import { checkKept } from './kept.ts';
 import { checkLastAccepted, checkSilence } from './last-words.ts';
 import { checkErrors, checkLiveness } from './liveness.ts';
@@ -41,6 +42,7 @@ const checkers: readonly ((evidence: Evidence) => Violation[])[] = [
   checkDeadline,
   checkReports,
   checkLiveness,
+  checkGroups,
 ];
 
 export function check(history: readonly HistoryEvent[], plan: PlanFacts): Violation[] {

@@ -10,6 +10,7 @@ export type Invariant =
   | 'S5'
   | 'S6'
   | 'S7'
+  | 'S8'
   | 'S9'
   | 'S10'
   | 'S11'

@@ -1,4 +1,4 @@
-/** The limits that a welcome tells: what a client may send before it is held back or refused. */
+/** What a connection may do, as `welcome` tells it. */
 import type { Config } from '../config.ts';
 import { KEY_BYTES_MAX } from '../domain/record-batch.ts';
 import type { Limits } from '../protocol/replies.ts';
