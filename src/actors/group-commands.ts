@@ -41,6 +41,8 @@ export class GroupCommands {
   readonly #commands: SessionCommands;
   readonly #host: GroupCommandsHost;
   readonly #memberships = new Map<number, Membership>();
+  /** Commits admitted whose outcome is not known yet. */
+  unsettled = 0;
 
   constructor(commands: SessionCommands, host: GroupCommandsHost) {
     this.#commands = commands;
@@ -173,9 +175,14 @@ export class GroupCommands {
     }
     const { engine, partition } = place;
     subscription.noteCommit(partition, row.offset);
+    this.unsettled += 1;
+    const done = (result: CommitResult): void => {
+      this.unsettled -= 1;
+      settled(result);
+    };
     engine.offsets.commit(partition, group, row.offset, {
-      committed: () => settled({ offset: engine.offsets.committed(partition, group) ?? row.offset }),
-      refused: (error) => settled({ error }),
+      committed: () => done({ offset: engine.offsets.committed(partition, group) ?? row.offset }),
+      refused: (error) => done({ error }),
     });
   }
 

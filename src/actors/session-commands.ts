@@ -59,6 +59,11 @@ export class SessionCommands implements SubscriptionHost {
     return this.#subscriptions.size;
   }
 
+  /** Commits that are not answered yet. */
+  get unanswered(): number {
+    return this.#groups.unsettled;
+  }
+
   /** A group of this connection commits, and has not committed all that it was given. */
   get owesCommits(): boolean {
     for (const subscription of this.#subscriptions.values()) if (subscription.owesCommits) return true;

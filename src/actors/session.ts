@@ -101,12 +101,17 @@ export class Session {
     return this.publisher.unanswered === 0 && this.commands.subscriptions === 0;
   }
 
+  /** Publishes and commits that wait for their write. */
+  get unanswered(): number {
+    return this.publisher.unanswered + this.commands.unanswered;
+  }
+
   /**
    * Nothing that it said is left to answer, as far as can be known: no reply is due, nothing read waits to be taken, and
    * nothing came for a moment in which what it sent before it was told to go would have come.
    */
   settled(now: number): boolean {
-    if (this.publisher.unanswered > 0 || !this.#inbox.empty || !this.#reading) return false;
+    if (this.unanswered > 0 || !this.#inbox.empty || !this.#reading) return false;
     return !this.publisher.active || this.#liveness.silentMs(now) >= SILENT_MS;
   }
 

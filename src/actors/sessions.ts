@@ -294,7 +294,7 @@ export class Sessions implements SessionHost {
   }
 
   get #anyUnanswered(): boolean {
-    for (const session of this.#sessions.keys()) if (session.publisher.unanswered > 0) return true;
+    for (const session of this.#sessions.keys()) if (session.unanswered > 0) return true;
     return false;
   }
 

@@ -34,6 +34,28 @@ it('answers what waited in a paused socket before it closes the connection', asy
   expect(client.socket.closed).toMatchObject({ code: 1012 });
 });
 
+it('answers the last commit that it waited for before it closes the connection', async () => {
+  const rig = await Rig.start();
+  const producer = await rig.client();
+  await producer.create('orders');
+  for (const value of [1, 2]) await producer.ask({ op: 'publish', topic: 'orders', partition: 0, value });
+  const consumer = await rig.client();
+  const { subscription } = await consumer.ask({ op: 'subscribe', topic: 'orders', from: 'earliest', group: 'billing' });
+  await consumer.ask({ op: 'commit', subscription, partition: 0, offset: 1 });
+  const stopped = rig.broker.stop();
+  await rig.pass(500);
+  const hold = rig.holdWrites('/log/');
+  consumer.send({ op: 'commit', id: 'last', subscription, partition: 0, offset: 2 });
+  await rig.pass(100);
+  expect(hold.waiting).toBeGreaterThan(0);
+  expect(consumer.replyTo('last')).toBeUndefined();
+  expect(consumer.socket.closed).toBeNull();
+  hold.release();
+  await rig.until(stopped);
+  expect(consumer.replyTo('last')).toMatchObject({ op: 'committed', offset: 2 });
+  expect(consumer.socket.closed).toMatchObject({ code: 1012 });
+});
+
 it('waits for a reserve that is being written: a clean end leaves no descriptor', async () => {
   const rig = await Rig.start({ reserveBytes: 65_536, diskLowBytes: 0, diskCheckMs: 100 });
   const client = await rig.client();
