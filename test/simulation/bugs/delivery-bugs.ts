@@ -117,7 +117,7 @@ export const deliveryBugs: readonly Bug[] = [
       },
       {
         file: 'src/actors/session.ts',
-        find: 'if (this.publisher.unanswered > 0 || !this.#inbox.empty || !this.#reading) return false;',
+        find: 'if (this.unanswered > 0 || !this.#inbox.empty || !this.#reading) return false;',
         replace: 'return true;',
       },
     ],
@@ -128,7 +128,7 @@ export const deliveryBugs: readonly Bug[] = [
     shownBy: ['S17'],
     edits: [
       {
-        file: 'src/actors/session-commands.ts',
+        file: 'src/actors/cursor-start.ts',
         find: 'if (end !== null && offset > end) {',
         replace: 'if (end !== null && offset > highWatermark) {',
       },

@@ -168,7 +168,7 @@ export const shutdownBugs: readonly Bug[] = [
     edits: [
       {
         file: 'src/actors/session.ts',
-        find: 'if (this.publisher.unanswered > 0 || !this.#inbox.empty || !this.#reading) return false;',
+        find: 'if (this.unanswered > 0 || !this.#inbox.empty || !this.#reading) return false;',
         replace: 'return true;',
       },
       {

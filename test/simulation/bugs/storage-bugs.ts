@@ -97,7 +97,7 @@ export const storageBugs: readonly Bug[] = [
     edits: [
       {
         file: 'src/storage/segment-recovery.ts',
-        find: 'if (end > group) await file.writeSynced([await readChunk(file, group, end - group)], group);\n    await file.sync();',
+        find: 'if (doubtful.length > 0) await file.writeSynced(doubtful, group);\n    await file.sync();',
         replace: '',
       },
     ],
