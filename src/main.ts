@@ -9,6 +9,7 @@ import { startWatchdog } from './actors/watchdog.ts';
 import { type Broker, createBroker } from './broker.ts';
 import type { Config } from './config.ts';
 import { BrokerError } from './errors.ts';
+import { endDrawing } from './inspection/picture-drawer.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { systemClock } from './ports/clock.ts';
 
@@ -42,6 +43,7 @@ export async function runBroker(config: Config): Promise<number> {
     await broker.start();
     manager.ready();
     const report = await broker.ended;
+    await endDrawing();
     // Nothing is left to keep it. Should a file call hang all the same, `process.exit` would hang with it, and take the
     // watchdog's threads down first: so it is not called, and the watchdog has the last word.
     watchdog.arm(LINGER_MS, JSON.stringify({ ...report, killedByWatchdog: true }, null, 2));

@@ -21,6 +21,7 @@ const kept = new Map<string, Promise<string>>();
 let last: Promise<unknown> = Promise.resolve();
 let worker: Worker | null = null;
 let waiting = 0;
+let over = false;
 
 /** Tells once why a chart has no picture. */
 export type DrawFailed = (why: string) => void;
@@ -47,7 +48,19 @@ export function pictureOf(hash: string, definition: ChartDefinition, failed: Dra
   return drawn;
 }
 
+/**
+ * Draws no more, for a process that is about to end: resolves when the thread is gone. What a thread compiles can't be
+ * broken off, and a process that ends waits for its threads.
+ */
+export async function endDrawing(): Promise<void> {
+  over = true;
+  const ending = worker;
+  worker = null;
+  await ending?.terminate();
+}
+
 function drawInThread(request: DrawRequest, file: URL): Promise<string> {
+  if (over) return Promise.reject(new Error('the process ends'));
   const drawing = worker ?? startThread(file);
   return new Promise((resolve, reject) => {
     const settle = (act: () => void): void => {

@@ -1,6 +1,7 @@
 /** A viewer follows a broker process through its shutdown, and a recording of it opens without a broker. */
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { BrokerProcess, temporaryFolder } from '../support/broker-process.ts';
+import { pause } from '../support/broker-rig.ts';
 import { PublishLoad } from '../support/publish-load.ts';
 import { InspectClient } from './inspect-client.ts';
 
@@ -41,5 +42,26 @@ describe('a viewer of a broker process', () => {
     expect(viewer.batches.at(-1)?.dropped).toBe(0);
     expect(loads.some(({ acked }) => acked.length > 0)).toBe(true);
     expect(broker.lines.filter(({ msg }) => msg === 'inspection failed')).toEqual([]);
+  }, 60_000);
+
+  it('never keeps a clean broker from ending in order, however soon behind its look', async () => {
+    const exits = await Promise.all(
+      [0, 50, 150, 300, 600, 1000].map(async (ms) => {
+        const folder = await temporaryFolder();
+        onTestFinished(() => folder.remove());
+        const broker = await BrokerProcess.start({
+          data: folder.path,
+          flags: ['--shards', '1', '--reserve-bytes', '0'],
+        });
+        running.push(broker);
+        const viewer = await InspectClient.connect(broker.adminPort);
+        // Its charts are being drawn meanwhile, in a thread that the process has to end.
+        await pause(ms);
+        const exit = await broker.stop('SIGTERM');
+        await viewer.closed;
+        return exit;
+      }),
+    );
+    expect(exits).toEqual(exits.map(() => ({ code: 0, signal: null })));
   }, 60_000);
 });
