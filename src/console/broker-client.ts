@@ -1,10 +1,12 @@
 /**
- * The page as a client of the broker that it shows, over the client endpoint: topics, a live tail, a record by hand.
+ * The page as a client of the broker that it shows, over the client endpoint: topics, groups and their lag, a live tail,
+ * a record by hand.
  * Connected while the topics are looked at.
  */
 import { signal } from '@preact/signals';
+import { groupLag, listGroups } from '../client/groups.ts';
 import { type Client, type ClientState, connect, SluiceError, type SluiceRecord } from '../client/index.ts';
-import type { Described } from '../protocol/replies.ts';
+import type { Described, GroupReply, PartitionLag } from '../protocol/replies.ts';
 
 export interface TailRow {
   readonly number: number;
@@ -16,18 +18,26 @@ export interface TailRow {
   readonly bytes: number;
 }
 
+export interface GroupRow extends GroupReply {
+  /** Null when it could not be had this time. */
+  readonly lag: readonly PartitionLag[] | null;
+}
+
 /** Records of the tail that are kept, and characters of each that are looked through and shown. */
 export const TAIL_MAX = 5_000;
 export const VALUE_CHARACTERS_MAX = 2_000;
 const TOPICS_MS = 2_000;
 /** Topics of which positions are asked for, each time. */
 const DESCRIBED_MAX = 200;
+/** Groups of which the lag is asked for, each time. */
+const GROUPS_MAX = 50;
 /** Between two looks of the view at the tail, ms. */
 const TELL_MS = 100;
 
 export const clientState = signal<ClientState | 'off'>('off');
 export const clientFailure = signal<{ readonly message: string; readonly wantsToken: boolean } | null>(null);
 export const topics = signal<readonly Described[]>([]);
+export const groups = signal<readonly GroupRow[]>([]);
 /** Newest first. */
 export const tail = signal<readonly TailRow[]>([]);
 export const tailed = signal<string | null>(null);
@@ -140,6 +150,12 @@ async function watchTopics(now: Client, signal: AbortSignal): Promise<void> {
       const names = (await now.topics({ signal })).slice(0, DESCRIBED_MAX);
       const described = await Promise.allSettled(names.map(({ topic }) => now.describe(topic, { signal })));
       topics.value = described.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
+      const known = (await listGroups(now)).slice(0, GROUPS_MAX);
+      const lags = await Promise.allSettled(known.map(({ group }) => groupLag(now, group)));
+      groups.value = known.map((group, index) => {
+        const lag = lags[index];
+        return { ...group, lag: lag?.status === 'fulfilled' ? lag.value : null };
+      });
     } catch (error) {
       if (signal.aborted) return;
       fail(error);

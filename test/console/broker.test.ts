@@ -8,6 +8,9 @@ import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import WebSocket from 'ws';
+import { joinGroup } from '../../src/client/groups.ts';
+import { connect } from '../../src/client/index.ts';
 import { commandPath } from '../support/broker-process.ts';
 import { brokerRig } from '../support/broker-rig.ts';
 import { chromiumFlags, findChromium } from '../support/chromium.ts';
@@ -259,5 +262,27 @@ describe.skipIf(executablePath === null)('the console on a real broker', { timeo
       .toMatch(/orders\s*2\s*2\s*sync/);
     await wire.close();
     expect((await broker.stop()).code).toBe(0);
+  });
+
+  it('shows who is in a group, who owns what, and how far it is behind', async () => {
+    const broker = await start({ data: await folder(), flags: ['--shards', '2'] });
+    const client = await connect(broker.url, { WebSocket, name: 'worker' });
+    await client.createTopic('orders', { partitions: 2 });
+    for (const value of ['one', 'two', 'three']) await client.publish('orders', { value, partition: 1 });
+    const group = joinGroup(client, { group: 'billing', topics: ['orders'], member: '<i>anna</i>', from: 'earliest' });
+    const first = await group.next();
+    expect(first.value?.text()).toBe('one');
+    const page = await openPage(broker.adminPort, 'topics');
+    const row = page.getByRole('row', { name: /^billing/ });
+    await expect.poll(() => row.textContent(), { timeout: 15_000 }).toMatch(/stable\s*1\s*[23]/);
+    await page.getByRole('button', { name: 'Partitions of billing' }).click();
+    const partitions = page.getByRole('region', { name: /Partitions of billing/ });
+    expect(await partitions.getByRole('row', { name: /^orders\/1/ }).textContent()).toContain('<i>anna</i>');
+    expect(await partitions.getByRole('row').count()).toBe(3);
+    const shots = process.env['CONSOLE_SHOTS'];
+    if (shots !== undefined) await page.screenshot({ path: `${shots}/groups.png`, fullPage: true });
+    await client.close();
+    const ended = await broker.stop();
+    expect(ended, broker.output).toMatchObject({ code: 0 });
   });
 });

@@ -1,4 +1,4 @@
-/** What the broker holds: topics and where they stand, a live tail to search in, a record published by hand. */
+/** What the broker holds: topics and where they stand, groups, a live tail to search in, a record published by hand. */
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import {
@@ -22,6 +22,7 @@ import { Scrollable } from '../scrollable.tsx';
 import { StateBadge } from '../state-badge.tsx';
 import { link, live, pulse, say } from '../store.ts';
 import { VirtualList } from '../virtual-list.tsx';
+import { GroupTable } from './groups.tsx';
 
 const ROW_HEIGHT = 26;
 
@@ -47,13 +48,7 @@ export function TopicsView(): JSX.Element {
       <Connection port={port} />
       <TopicTable />
       {tailed.value !== null && <Tail topic={tailed.value} />}
-      <section class="card empty">
-        <h2>Groups</h2>
-        <p>
-          Consumer groups with members and lag come with a later version of Sluice. Until then a group is the name for
-          commits.
-        </p>
-      </section>
+      <GroupTable />
     </>
   );
 }
