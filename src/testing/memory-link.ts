@@ -18,6 +18,7 @@ export class MemoryLink implements MemoryPair {
   readonly toServer: Pipe;
   readonly toClient: Pipe;
   #stalled = false;
+  #over = false;
   /** Called once, when the server's end is gone. */
   onEnd: () => void = () => undefined;
   frameBytesMax = Number.POSITIVE_INFINITY;
@@ -37,7 +38,8 @@ export class MemoryLink implements MemoryPair {
 
   /** The client still waits for an answer. */
   get awaited(): boolean {
-    return this.client.state === 'connecting';
+    // The client of a link that was stalled is not told of its end.
+    return !this.#over && this.client.state === 'connecting';
   }
 
   get server(): Connection {
@@ -58,6 +60,7 @@ export class MemoryLink implements MemoryPair {
   /** What is under way is lost, and both sides learn of it a turn later; of a stalled link, the server alone. */
   cut(): void {
     const clientLearns = !this.#stalled;
+    this.#over = true;
     this.toServer.stall();
     this.toClient.stall();
     this.clock.defer(() => {
