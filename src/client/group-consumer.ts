@@ -297,15 +297,15 @@ export class GroupConsumer implements AsyncIterableIterator<GroupRecord>, Standi
     held.remove(notAssigned(held.key));
   }
 
-  /** Of one partition alone, the others go on. For now: it joins again. For good: it ends. */
+  /** For good: it ends. For now: it joins again from where its loop stands. Of one partition alone, the others go on. */
   #fault(error: SluiceError, partial: boolean): void {
     if (!partial && !error.retryable) {
       this.end(error);
       return;
     }
     this.#host.emitter.emit('error', error);
-    if (partial) return;
-    this.leave();
+    if (!error.retryable) return;
+    if (!partial) this.leave();
     this.#pause.set(error.retryAfterMs ?? REJOIN_MS * (0.5 + this.#host.random()), () => this.open());
   }
 

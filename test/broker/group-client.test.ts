@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { type GroupConsumer, type GroupOptions, type GroupRecord, joinGroup } from '../../src/client/groups.ts';
 import type { Client } from '../../src/client/index.ts';
+import { DiskFault } from '../../src/testing/memory-disk.ts';
 import { Rig, turns } from './rig.ts';
 import { Site } from './site.ts';
 import { upTo } from './wire-client.ts';
@@ -240,6 +241,28 @@ describe('a member', () => {
     expect(members.flatMap(seen)).toHaveLength(16);
     expect(new Set(members.flatMap(seen)).size).toBe(16);
     expect(members[0]?.consumer.assignment.map(({ generation }) => generation)).toEqual([1, 1]);
+    await site.end();
+  });
+
+  it('goes on with a partition whose reads have failed for a while, and with the others meanwhile', async () => {
+    const { rig, site } = await stage(2);
+    // Nothing is left in memory: it is read from the disk.
+    await site.kill();
+    let failing = true;
+    const errors: string[] = [];
+    rig.disk.onCall = (op) => {
+      if (op === 'read' && failing) throw new DiskFault('EIO');
+    };
+    const client = await site.connect();
+    client.on('error', ({ code }) => errors.push(code));
+    const one = member(client, { member: 'a' });
+    await site.pass(SETTLE_MS);
+    expect(errors).toContain('LOG_READ_FAILED');
+    expect(seen(one)).toEqual([]);
+    failing = false;
+    await site.pass(10_000);
+    expect(seen(one)).toEqual(['0@0', '0@1', '0@2', '1@0', '1@1', '1@2']);
+    expect(held(one)).toEqual(['orders/0', 'orders/1']);
     await site.end();
   });
 
