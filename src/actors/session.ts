@@ -5,6 +5,7 @@
  */
 
 import { BrokerError, type ErrorCode, errorTable } from '../errors.ts';
+import { sameSecret } from '../inspection/request-check.ts';
 import type { SessionChart } from '../machines/session.ts';
 import type { Connection } from '../ports/connection.ts';
 import { parseBinaryCommand, parseTextCommand } from '../protocol/command-parser.ts';
@@ -18,7 +19,6 @@ import { limitsOf } from './session-limits.ts';
 import { SessionLiveness } from './session-liveness.ts';
 import { type FrameKind, idOf, SessionOutbox } from './session-outbox.ts';
 import { SessionPublisher } from './session-publisher.ts';
-import { sameSecret } from './token.ts';
 
 export type LeaveStage = Exclude<GoAway['stage'], 'cancelled'>;
 

@@ -1,2 +1,0 @@
-/** Secrets of clients and of the admin endpoint are compared alike. */
-export { sameSecret } from '../inspection/request-check.ts';
