@@ -179,13 +179,14 @@ describe.skipIf(executablePath === null)('the console on a real broker', { timeo
       await shown.locator('.chart-layer [data-state="running"].active').waitFor();
     }
     await goTo(replayed, 'time');
-    await replayed.getByLabel('Speed').selectOption('16');
+    // The end of the first run is shown until the next one begins: fast enough, and slow enough to be seen.
+    await replayed.getByLabel('Speed').selectOption('4');
     await replayed.getByRole('button', { name: 'Play', exact: true }).click();
     await goTo(replayed, 'shutdown');
     await replayed
       .locator('.gantt .end-released')
       .nth(SHARDS - 1)
-      .waitFor();
+      .waitFor({ timeout: 60_000 });
   });
 
   it.skipIf(!canInjectFaults())('names the one shard that is stuck, and how it ended', async () => {

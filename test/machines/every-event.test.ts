@@ -162,9 +162,10 @@ describe.each(charts)('the chart of the %s', (_name, machine, context) => {
     expect(machine.options.maxIterations).toBeLessThanOrEqual(100);
   });
 
-  // A group has no end: it becomes empty, and its generation is kept.
-  it.runIf(machine !== groupMachine)('ends in final states alone, each reached from every state', () => {
-    expect(nodes.filter(({ type }) => type === 'final').length).toBeGreaterThan(0);
+  it('ends in final states alone, each reached from every state', () => {
+    // A group has no end: it becomes empty, and its generation is kept.
+    expect(nodes.some(({ type }) => type === 'final')).toBe(machine !== groupMachine);
+    if (machine === groupMachine) return;
     for (const leaf of leaves) {
       const own = [leaf, ...ancestorsOf(leaf)].flatMap((node) => [...node.transitions.values()].flat());
       const leaving = own.filter(({ target }) => target !== undefined && target.length > 0);

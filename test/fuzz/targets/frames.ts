@@ -271,7 +271,9 @@ function judged(result: ParseResult, input: Uint8Array, again: (command: Command
 }
 
 function checkCommand(command: Command, input: Uint8Array): void {
-  if ('topic' in command) holds(topicNameFault(command.topic) === null, 'the name of a topic is one');
+  // A commit names none where its subscription has one.
+  if ('topic' in command && command.topic !== undefined)
+    holds(topicNameFault(command.topic) === null, 'the name of a topic is one');
   if (command.op !== 'publish') return;
   const { payload } = command;
   if (payload.kind === 'batch') {
