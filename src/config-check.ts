@@ -2,9 +2,9 @@
  * What no single setting can get wrong: bounds that settings set each other. Pure; called by the loader once every
  * setting is sound by itself.
  */
-import { isIP } from 'node:net';
 import type { Config, SettingName } from './config.ts';
 import { formatBytes } from './config-quantity.ts';
+import { isLoopback } from './inspection/request-check.ts';
 import { budgetFault } from './machines/budget.ts';
 
 /** Each fault in words, the settings named by where they were given. Empty when all is well. */
@@ -56,11 +56,4 @@ export function exposureFault({ adminHost, adminToken }: Pick<Config, 'adminHost
     `adminHost: ${adminHost} is reachable from other machines, and whoever reaches it can stop the broker; ` +
     'set adminToken (SLUICE_ADMIN_TOKEN) or keep 127.0.0.1'
   );
-}
-
-/** True for an address that only this machine reaches. A name other than `localhost` may resolve to anything. */
-export function isLoopback(host: string): boolean {
-  const address = host.replace(/^\[(.*)\]$/, '$1');
-  if (isIP(address) === 4) return address.startsWith('127.');
-  return address === '::1' || /^(::ffff:)127\./i.test(address) || address.toLowerCase() === 'localhost';
 }

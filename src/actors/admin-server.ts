@@ -8,9 +8,9 @@ import type { Socket } from 'node:net';
 import type { AnyActorRef } from 'xstate';
 import { BrokerError, messageOf, systemCodeOf } from '../errors.ts';
 import type { InspectionHub } from '../inspection/hub.ts';
-import { InspectSocket, offeredToken, type Refused } from '../inspection/inspect-socket.ts';
+import { InspectSocket, viewerRefusal } from '../inspection/inspect-socket.ts';
 import { pageFile, wantsPage } from '../inspection/page-files.ts';
-import { foreignRequest, sameSecret } from '../inspection/request-check.ts';
+import { foreignRequest, knowsToken, TOKEN_REQUIRED } from '../inspection/request-check.ts';
 import type { Logger } from '../logger.ts';
 import type { Clock, TimerHandle } from '../ports/clock.ts';
 import type { LoopDelay } from './loop-delay.ts';
@@ -65,8 +65,6 @@ const REQUEST_MS = 5000;
 const CLOSE_MS = 200;
 const CONNECTIONS_MAX = 256;
 
-const TOKEN_REQUIRED = 'a token is required: Authorization: Bearer …';
-
 type Answer = readonly [status: number, body: object | string, contentType?: string];
 
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
@@ -87,7 +85,7 @@ export class AdminServer {
       },
     );
     const { hub, clock, logger } = options;
-    const refusal = (request: IncomingMessage) => this.#viewerRefusal(request);
+    const refusal = (request: IncomingMessage) => viewerRefusal(request, options);
     const failed = (err: unknown, during: string) => logger.warn({ err, during }, 'inspection failed');
     const inspect = hub === undefined ? null : new InspectSocket({ hub, clock, refusal, failed });
     this.#inspect = inspect;
@@ -149,7 +147,9 @@ export class AdminServer {
       const foreign = foreignRequest(request, this.#options.host);
       if (foreign !== null) return send(response, [403, { message: foreign }]);
       if (await this.#page(request, response, url.pathname)) return;
-      if (!this.#knows(request.headers.authorization)) return send(response, [401, { message: TOKEN_REQUIRED }]);
+      if (!knowsToken(request.headers.authorization, this.#options.token)) {
+        return send(response, [401, { message: TOKEN_REQUIRED }]);
+      }
     }
     if (request.method === 'GET' && url.pathname === '/shutdown' && url.searchParams.has('watch')) {
       return this.#watch(response);
@@ -239,19 +239,6 @@ export class AdminServer {
     response.writeHead(file.status, { ...file.headers, 'content-length': Buffer.byteLength(file.body) });
     response.end(file.body);
     return true;
-  }
-
-  #viewerRefusal(request: IncomingMessage): Refused | null {
-    const offered = offeredToken(request);
-    const authorization = request.headers.authorization ?? (offered === undefined ? undefined : `Bearer ${offered}`);
-    const foreign = foreignRequest(request, this.#options.host);
-    if (foreign !== null) return { status: 403, line: foreign };
-    return this.#knows(authorization) ? null : { status: 401, line: TOKEN_REQUIRED };
-  }
-
-  #knows(authorization: string | undefined): boolean {
-    const { token } = this.#options;
-    return token === '' || sameSecret(authorization, `Bearer ${token}`);
   }
 
   #failed(response: ServerResponse, error: unknown): void {

@@ -98,8 +98,3 @@ function isLocalName(hostname: string): boolean {
     /^\d+\.\d+\.\d+\.\d+$/.test(hostname)
   );
 }
-
-/** True for an address that only this machine can reach. */
-export function isLoopback(address: string): boolean {
-  return address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.');
-}

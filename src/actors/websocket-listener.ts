@@ -11,8 +11,9 @@ import { isIPv6 } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
 import { assert, BrokerError, errorTable, messageOf } from '../errors.ts';
+import { isLoopback } from '../inspection/request-check.ts';
 import type { Listen, Listener, ListenOptions } from '../ports/connection.ts';
-import { chosenSubprotocol, isLoopback, type Refusal, SUBPROTOCOL, upgradeRefusal } from './upgrade-check.ts';
+import { chosenSubprotocol, type Refusal, SUBPROTOCOL, upgradeRefusal } from './upgrade-check.ts';
 import { WebSocketConnection } from './websocket-connection.ts';
 
 /** Bytes of a request's headers: a browser sends the cookies of every page on the same host. */

@@ -9,6 +9,7 @@ import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import type { Clock, TimerHandle } from '../ports/clock.ts';
 import { inspectProtocol, tokenProtocolPrefix } from './frames.ts';
 import type { InspectionHub, Seat } from './hub.ts';
+import { foreignRequest, knowsToken, TOKEN_REQUIRED } from './request-check.ts';
 import { statelySink } from './stately-sink.ts';
 import type { Sink } from './viewer.ts';
 import { readViewerMessage } from './viewer-message.ts';
@@ -147,8 +148,17 @@ export class InspectSocket {
   }
 }
 
+/** Why a viewer is not let in: a foreign page or name, or a missing token, of the header or of the subprotocols. */
+export function viewerRefusal(request: IncomingMessage, guard: { host: string; token: string }): Refused | null {
+  const foreign = foreignRequest(request, guard.host);
+  if (foreign !== null) return { status: 403, line: foreign };
+  const offered = offeredToken(request);
+  const given = request.headers.authorization ?? (offered === undefined ? undefined : `Bearer ${offered}`);
+  return knowsToken(given, guard.token) ? null : { status: 401, line: TOKEN_REQUIRED };
+}
+
 /** The token that a browser offered among its subprotocols; undefined when there is none. */
-export function offeredToken(request: IncomingMessage): string | undefined {
+function offeredToken(request: IncomingMessage): string | undefined {
   const offers = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((offer) => offer.trim());
   const offer = offers.find((name) => name.startsWith(tokenProtocolPrefix));
   return offer === undefined

@@ -7,9 +7,9 @@ import { isIPv6, type Socket } from 'node:net';
 import { BrokerError, messageOf, systemCodeOf } from '../errors.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { InspectionHub } from './hub.ts';
-import { InspectSocket, offeredToken, type Refused } from './inspect-socket.ts';
+import { InspectSocket, viewerRefusal } from './inspect-socket.ts';
 import { pageFile } from './page-files.ts';
-import { foreignRequest, sameSecret } from './request-check.ts';
+import { foreignRequest, isLoopback, knowsToken, TOKEN_REQUIRED } from './request-check.ts';
 
 /** Longest that a client takes in what it was sent last, ms, and longest request. */
 const CLOSE_MS = 200;
@@ -56,7 +56,7 @@ export class PageServer {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
     });
-    const refusal = (request: IncomingMessage) => this.#viewerRefusal(request);
+    const refusal = (request: IncomingMessage) => viewerRefusal(request, options);
     const inspect = hub === null ? null : new InspectSocket({ hub, clock, refusal, failed });
     this.#inspect = inspect;
     if (inspect !== null) this.#server.on('upgrade', (request, socket, head) => inspect.upgrade(request, socket, head));
@@ -65,7 +65,7 @@ export class PageServer {
   /** Binds; resolves with the address of the page. BAD_REQUEST without a token where one is needed; LISTEN_FAILED. */
   async listen(): Promise<string> {
     const { host, port, token } = this.#options;
-    if (token === '' && !isLoopbackHost(host)) {
+    if (token === '' && !isLoopback(host)) {
       throw new BrokerError('BAD_REQUEST', `${host} is open to others: give a token, or bind to 127.0.0.1`);
     }
     await new Promise<void>((resolve, reject) => {
@@ -104,26 +104,9 @@ export class PageServer {
       response.end(file.body);
       return;
     }
-    if (!this.#known(request.headers.authorization)) return plain(response, 401, 'a token is required: Bearer …');
+    if (!knowsToken(request.headers.authorization, this.#options.token)) return plain(response, 401, TOKEN_REQUIRED);
     if (!(await this.#options.answer(path, response))) plain(response, 404, 'there is nothing here');
   }
-
-  #viewerRefusal(request: IncomingMessage): Refused | null {
-    const foreign = foreignRequest(request, this.#options.host);
-    if (foreign !== null) return { status: 403, line: foreign };
-    const offered = offeredToken(request);
-    const given = request.headers.authorization ?? (offered === undefined ? undefined : `Bearer ${offered}`);
-    return this.#known(given) ? null : { status: 401, line: 'a token is required' };
-  }
-
-  #known(authorization: string | undefined): boolean {
-    const { token } = this.#options;
-    return token === '' || sameSecret(authorization, `Bearer ${token}`);
-  }
-}
-
-function isLoopbackHost(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
 function plain(response: ServerResponse, status: number, line: string): void {

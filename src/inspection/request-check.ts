@@ -26,6 +26,20 @@ function knownHost(header: string | undefined, bound: string): boolean {
   return name === 'localhost' || name === bound || isIP(name) !== 0;
 }
 
+/** True for an address that only this machine reaches. A name other than `localhost` may resolve to anything. */
+export function isLoopback(host: string): boolean {
+  const address = host.replace(/^\[(.*)\]$/, '$1');
+  if (isIP(address) === 4) return address.startsWith('127.');
+  return address === '::1' || /^(::ffff:)127\./i.test(address) || address.toLowerCase() === 'localhost';
+}
+
+export const TOKEN_REQUIRED = 'a token is required: Authorization: Bearer …';
+
+/** Whether a request's `Authorization` header carries the token; any does where there is none. */
+export function knowsToken(authorization: string | undefined, token: string): boolean {
+  return token === '' || sameSecret(authorization, `Bearer ${token}`);
+}
+
 /** Compares what was given with a secret, in a time that says nothing about where they differ. */
 export function sameSecret(given: string | undefined, expected: string): boolean {
   const a = Buffer.from(given ?? '');

@@ -6,8 +6,9 @@
  * Deterministic: frames move in the order they were sent, all that were sent in one turn together, once
  * `clock.defer` calls; time passes only where a closing handshake is not answered.
  */
-import { chosenSubprotocol, isLoopback, pathOf, type Refusal, upgradeRefusal } from '../actors/upgrade-check.ts';
+import { chosenSubprotocol, pathOf, type Refusal, upgradeRefusal } from '../actors/upgrade-check.ts';
 import { BrokerError, errorTable } from '../errors.ts';
+import { isLoopback } from '../inspection/request-check.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Listen, Listener, ListenOptions } from '../ports/connection.ts';
 import type { MemoryClient } from './memory-client.ts';

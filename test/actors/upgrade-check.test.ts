@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { chosenSubprotocol, isLoopback, type UpgradeRequest, upgradeRefusal } from '../../src/actors/upgrade-check.ts';
+import { chosenSubprotocol, type UpgradeRequest, upgradeRefusal } from '../../src/actors/upgrade-check.ts';
+import { isLoopback } from '../../src/inspection/request-check.ts';
 
 const request: UpgradeRequest = { url: '/v1', host: 'broker.example', origin: undefined, subprotocols: undefined };
 const policy = { path: '/v1', origins: [], loopback: false };

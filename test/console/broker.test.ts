@@ -17,6 +17,7 @@ import { chromiumFlags, findChromium } from '../support/chromium.ts';
 import { canInjectFaults, DiskFaults } from '../support/disk-faults.ts';
 import { PublishLoad } from '../support/publish-load.ts';
 import { Wire } from '../support/wire.ts';
+import { noteComplaints } from './page-complaints.ts';
 
 const executablePath = findChromium();
 const SHARDS = 16;
@@ -32,13 +33,7 @@ async function newPage(url: string): Promise<Page> {
     console.error('policy: ' + violatedDirective + ' ' + blockedURI))`);
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
-  page.on('pageerror', (error) => complaints.push(`threw: ${String(error)}`));
-  page.on('console', (message) => {
-    // Looking for a broker that is not there is what the page is to do then.
-    if (message.type() === 'error' && !/ERR_|Failed to load resource|WebSocket connection/.test(message.text())) {
-      complaints.push(`console: ${message.text()}`);
-    }
-  });
+  noteComplaints(page, complaints);
   await page.goto(url);
   return page;
 }

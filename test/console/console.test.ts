@@ -12,6 +12,7 @@ import { type Browser, type BrowserContext, type BrowserContextOptions, chromium
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { chromiumFlags, findChromium } from '../support/chromium.ts';
 import { ConsoleServer, type ConsoleServerOptions, consoleFolder } from './console-server.ts';
+import { noteComplaints } from './page-complaints.ts';
 import { SimulatedSource, type SimulationOptions, simulatedMachines } from './simulated-source.ts';
 
 const executablePath = findChromium();
@@ -49,13 +50,7 @@ async function newContext(options: BrowserContextOptions = {}): Promise<BrowserC
 async function newPage(context: BrowserContext, url: string): Promise<Page> {
   const page = await context.newPage();
   page.setDefaultTimeout(8000);
-  page.on('pageerror', (error) => complaints.push(`threw: ${String(error)}`));
-  page.on('console', (message) => {
-    // Looking for a broker that is not there is what the page is to do then.
-    if (message.type() === 'error' && !/ERR_|Failed to load resource|WebSocket connection/.test(message.text())) {
-      complaints.push(`console: ${message.text()}`);
-    }
-  });
+  noteComplaints(page, complaints);
   await page.goto(url);
   return page;
 }
