@@ -112,6 +112,9 @@ export class InspectionHub {
   #leave(viewer: Viewer, reason: string | undefined): void {
     if (!this.#viewers.delete(viewer)) return;
     try {
+      // A shutdown may have passed between two looks: the last one tells what its phases had.
+      const facts = reason === undefined ? null : this.#facts();
+      if (facts !== null) this.#give(viewer, facts);
       viewer.end(reason === undefined ? null : { type: 'end', reason });
     } finally {
       this.#rest();

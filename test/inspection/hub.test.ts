@@ -410,13 +410,14 @@ describe('the hub', () => {
     again.seat.leave();
   });
 
-  it('tells the end as the last frame', () => {
+  it('tells the end as the last frame, and how things stood before it', () => {
     const actor = createActor(lamp).start();
     const { view } = rigOf(actor);
     const viewer = view();
     viewer.seat.leave('the broker stopped');
     actor.send({ type: 'turn' });
-    expect(viewer.frames.at(-1)).toEqual({ type: 'end', reason: 'the broker stopped' });
+    expect(viewer.frames.slice(-2)).toMatchObject([{ type: 'facts' }, { type: 'end', reason: 'the broker stopped' }]);
+    expect(viewer.of('facts')).toHaveLength(2);
   });
 
   it('shows a system that starts only when a viewer waits for it already', () => {
