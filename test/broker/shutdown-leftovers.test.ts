@@ -1,9 +1,10 @@
 /** What is still under way when a broker is stopped: answered, waited for, or ended, and never left behind. */
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { createBroker } from '../../src/broker.ts';
 import type { Clock } from '../../src/ports/clock.ts';
 import type { Watchdog } from '../../src/ports/watchdog.ts';
 import { MemoryDisk, RecordingLogger, SimulatedClock } from '../../src/testing/index.ts';
+import type { DiskOp } from '../../src/testing/memory-disk.ts';
 import { expectNothingLeft, Rig, turns } from './rig.ts';
 
 it('answers what waited in a paused socket before it closes the connection', async () => {
@@ -104,4 +105,62 @@ it('is ended by the watchdog within its budget when it hangs before it has begun
   expect(armed.at(-1)?.at).toBe(9500);
   void broker.stop({ mode: 'immediate' });
   expect(armed.at(-1)?.at).toBe(4500);
+});
+
+describe('a shard that is given up', () => {
+  /** Holds the first such call in a log; `later` are the writing calls in that log's shard from its release on. */
+  function holdOnce(rig: Rig, held: DiskOp): { waits: () => boolean; release: () => void; later: string[] } {
+    const later: string[] = [];
+    let shard: string | null = null;
+    let go: (() => void) | null = null;
+    let released = false;
+    rig.disk.onCall = (op, path) => {
+      if (released && shard !== null && path.startsWith(shard) && /^(write|truncate|replaceSmallFile)$/.test(op)) {
+        later.push(`${op} ${path}`);
+      }
+      // The disk hangs as a whole: the look at its space keeps the shard from letting go of its files.
+      if (op === 'space') return new Promise<void>(() => {});
+      if (shard !== null || op !== held || !path.includes('/log')) return;
+      shard = path.slice(0, path.indexOf('/log'));
+      return new Promise<void>((resolve) => {
+        go = resolve;
+      });
+    };
+    const release = (): void => {
+      released = true;
+      go?.();
+    };
+    return { waits: () => go !== null, release, later };
+  }
+
+  it('while its log makes a new segment writes nothing into it when that call comes back', async () => {
+    const rig = await Rig.start({ segmentBytes: 65_536, diskCheckMs: 100 });
+    const client = await rig.client();
+    await client.create('orders', { partitions: 1 });
+    await client.ask({ op: 'publish', topic: 'orders', partition: 0, value: 'x'.repeat(70_000) });
+    const hold = holdOnce(rig, 'syncDirectory');
+    client.send({ op: 'publish', id: 'next', topic: 'orders', partition: 0, value: 'next' });
+    await rig.pass(200);
+    expect(hold.waits()).toBe(true);
+    await rig.stop({ mode: 'immediate' });
+    hold.release();
+    await turns(20);
+    expect(hold.later).toEqual([]);
+  });
+
+  it('while its log is opened mends nothing in it when that call comes back', async () => {
+    const rig = await Rig.start();
+    const client = await rig.client();
+    await client.create('orders', { partitions: 1 });
+    await client.ask({ op: 'publish', topic: 'orders', partition: 0, value: 1 });
+    rig.crashed();
+    const hold = holdOnce(rig, 'openWrite');
+    rig.broker.start().catch(() => {});
+    await rig.pass(50);
+    expect(hold.waits()).toBe(true);
+    await rig.stop({ mode: 'immediate' });
+    hold.release();
+    await turns(20);
+    expect(hold.later).toEqual([]);
+  });
 });
